@@ -53,6 +53,7 @@ setup(
         "PasteDeploy>=3.1",
         "lxml>=5.0",
         "awscrt>=0.31",  # CRC32C and CRC64NVME at tens of GB/s; combines CRCs of parts
+        "xxhash>=3.0",  # S3's XXHASH checksums at the speed of memory; from 3.0 on every update releases the GIL
         "psutil>=5.9",
         "click>=8.1",
         "rich>=13.0",

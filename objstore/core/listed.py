@@ -21,6 +21,7 @@ LISTED_FIELDS = f"{OVERRIDE}Fields"  # as `fields_header` writes them
 # The keys that rows can have in addition to those of all objects.
 FIELDS = frozenset({"slo_etag", "symlink_path", "symlink_bytes", "symlink_etag", "version_symlink"})
 STORAGE_CLASS = "X-Object-Sysmeta-S3-Storage-Class"  # of the object; without it, the standard one
+CHECKSUM = "X-Object-Sysmeta-S3-Checksum"  # of the object: JSON with `algorithm` and `type`, among others
 DEFAULT_TYPE = "binary/octet-stream"  # of an object that came through S3 without a content type
 
 
@@ -29,6 +30,32 @@ def class_header(headers: Mapping[str, str]) -> dict[str, str]:
     standard class."""
     chosen = headers.get(STORAGE_CLASS)
     return {LISTED_TYPE: listed_types.write(headers.get("Content-Type", DEFAULT_TYPE), chosen)} if chosen else {}
+
+
+def listed_type(content_type: str, headers: Mapping[str, str]) -> str:
+    """Return the type of the row of an object (`core.listed_types`). headers: stored with the object."""
+    listed = headers.get(LISTED_TYPE) or listed_types.write(content_type)
+    checksum = _listed_checksum(headers)
+    return listed_types.with_checksum(listed, checksum) if checksum else listed
+
+
+def listed_type_header(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the header by which the row of another object shows class and checksum of one with these headers."""
+    content_type = headers.get("Content-Type", DEFAULT_TYPE)
+    listed = listed_type(content_type, headers)
+    return {LISTED_TYPE: listed} if listed != content_type else {}
+
+
+def _listed_checksum(headers: Mapping[str, str]) -> str:
+    """Return the mark of an object's checksum in its row, '' for none."""
+    text = headers.get(CHECKSUM)
+    if not text:
+        return ""
+    try:
+        checksum = json.loads(text)
+        return f"{checksum['algorithm']}{listed_types.COMPOSITE if checksum['type'] == 'COMPOSITE' else ''}"
+    except MALFORMED:
+        return ""
 
 
 def fields_header(fields: Mapping[str, str | int | bool]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from objstore.core import listed_types
 from objstore.core.errors import Conflict
 from objstore.core.headers import DATA_TIMESTAMP, DELETE_TIMESTAMP, OVERRIDE, STORED_TIMESTAMP
 from objstore.core.json_body import JsonBody
+from objstore.core.listed import listed_type
 from objstore.core.names import RESERVED
 from objstore.core.timestamps import TICKS, ZERO, Timestamp
 from objstore.layers.interface import Listing, Page
@@ -57,16 +58,16 @@ class StoredObject(NamedTuple):
         override = self._override
         if override.get("Deleted") == "true":
             return None
-        listed = override.get("Content-Type") or listed_types.write(self.headers["Content-Type"])
-        content_type, storage_class = listed_types.read(listed)
+        listed = listed_types.read(listed_type(self.headers["Content-Type"], self.headers))
         stamp = self.written if data_times else self.changed
         return {
             "name": name,
             "hash": override.get("Etag", self.etag),
             "bytes": int(override.get("Whole-Size", override.get("Size", len(self.body)))),
-            "content_type": content_type,
+            "content_type": listed.content_type,
             "last_modified": iso_date(stamp),
-            **({"storage_class": storage_class} if storage_class else {}),
+            **({"storage_class": listed.storage_class} if listed.storage_class else {}),
+            **({"checksum": listed.checksum} if data_times and listed.checksum else {}),
             **({"offset": stamp.offset} if data_times and stamp.offset else {}),
             **json.loads(override.get("Fields", "{}")),
         }

@@ -190,10 +190,9 @@ class S3Filter:
 
     def _signed(self, environ: Environ, received: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(received, address.bucket if address.by_host else "")
-        # A URL is signed before its body exists, so a checksum in its query is not compared with the body.
         headers = received.headers
         if proof.headers:
-            headers = {**checksums.without(proof.headers), **headers}
+            headers = {**checksums.of_url(proof.headers), **headers}
         body = self._body(environ, received, headers, proof)
         if proof.words and proof.payload in declared.FRAMINGS:
             _strip_aws_chunked(headers)

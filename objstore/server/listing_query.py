@@ -61,7 +61,7 @@ def rows_body(rows: Callable[[], list[dict[str, object]]]) -> JsonBody:
 def objects_body(items: Sequence[Any], exact: bool = False) -> JsonBody:
     """The listing of a container, as `ContainerStore.list_rows` gives its items.
 
-    exact: tell the offsets of timestamps too, as `offset`, where they are not 0.
+    exact: for the object layer: with the offset of the timestamp, if it is not 0, and the checksum of the row.
     """
     return JsonBody(lambda: _object_rows(items, exact), lambda: _objects_json(items, exact))
 
@@ -73,7 +73,7 @@ def _object_rows(items: Sequence[Any], exact: bool) -> list[dict[str, object]]:
             rows.append({"subdir": item.name})
             continue
         name, changed, size, listed, etag, fields = item
-        content_type, storage_class = _type(listed)
+        content_type, storage_class, checksum = _type(listed)
         row = {
             "name": name,
             "hash": etag,
@@ -83,6 +83,8 @@ def _object_rows(items: Sequence[Any], exact: bool) -> list[dict[str, object]]:
         }
         if storage_class:
             row["storage_class"] = storage_class
+        if exact and checksum:
+            row["checksum"] = checksum
         if fields:
             row |= json.loads(fields)
         if exact and len(changed) > 16:
@@ -98,7 +100,7 @@ def _objects_json(items: Sequence[Any], exact: bool) -> bytes:
         f'{{"subdir":{quoted(item.name)}}}'
         if item.__class__ is Subdir
         else f'{{"name":{quoted(item[0])},"hash":{quoted(item[4])},"bytes":{item[2]},'
-        f'"content_type":{_type_json(item[3])},"last_modified":"{_second(item[1][:10])}{item[1][10:16]}0"'
+        f'"content_type":{_type_json(item[3], exact)},"last_modified":"{_second(item[1][:10])}{item[1][10:16]}0"'
         f"{_offset(item[1]) if exact else ''}{_fields(item[5]) if item[5] else ''}}}"
         for item in items
     ]
@@ -115,12 +117,13 @@ _type = lru_cache(maxsize=256)(listed_types.read)  # most objects are of few typ
 
 
 @lru_cache(maxsize=256)
-def _type_json(listed: str) -> str:
-    """Return a type as JSON, followed by the storage class of its row."""
-    content_type, storage_class = listed_types.read(listed)
-    if not storage_class:
-        return encode_basestring(content_type)
-    return f'{encode_basestring(content_type)},"storage_class":{encode_basestring(storage_class)}'
+def _type_json(listed: str, exact: bool) -> str:
+    """Return a type as JSON, followed by the storage class of its row, and with `exact` by the checksum."""
+    content_type, storage_class, checksum = listed_types.read(listed)
+    text = encode_basestring(content_type)
+    if storage_class:
+        text += f',"storage_class":{encode_basestring(storage_class)}'
+    return f'{text},"checksum":{encode_basestring(checksum)}' if exact and checksum else text
 
 
 def _fields(fields: str) -> str:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from objstore.core import listed_types
 from objstore.core.expiry_queue import EXPIRES, Due
 from objstore.core.headers import OVERRIDE
 from objstore.core.json_body import JsonBody
+from objstore.core.listed import listed_type
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import TIMESTAMP, NodeRequest
@@ -47,7 +47,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
         "timestamp": stamp,
         "deleted": override.get("Deleted") == "true",
         "size": size,
-        "content_type": override.get("Content-Type") or listed_types.write(_listed_type(item.content_type, override)),
+        "content_type": listed_type(_own_type(item.content_type, override), item.metadata),
         "etag": override.get("Etag", item.etag),
         "policy_index": policy_index,
         "content_type_timestamp": typed,
@@ -58,7 +58,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
     }
 
 
-def _listed_type(content_type: str, override: Mapping[str, str]) -> str:
+def _own_type(content_type: str, override: Mapping[str, str]) -> str:
     """Return the content type of a row. Swift's rows of large objects have no spaces before parameters."""
     return _SPACE.sub(";", content_type) if "Whole-Size" in override and "; " in content_type else content_type
 

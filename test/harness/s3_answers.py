@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import pytest
+import xxhash
+from awscrt import checksums as crt
 
 from harness.client import SECONDS, Answer, Body
 from harness.s3 import S3, error_of
@@ -36,6 +38,21 @@ def md5(data: bytes) -> str:
 
 def crc32(data: bytes) -> str:
     return b64(zlib.crc32(data).to_bytes(4, "big"))
+
+
+# The checksums that S3 documents, in base64.
+CHECKSUMS: dict[str, Callable[[bytes], str]] = {
+    "CRC32": crc32,
+    "CRC32C": lambda data: b64(crt.crc32c(data).to_bytes(4, "big")),
+    "CRC64NVME": lambda data: b64(crt.crc64nvme(data).to_bytes(8, "big")),
+    "SHA1": lambda data: b64(hashlib.sha1(data).digest()),
+    "SHA256": lambda data: b64(hashlib.sha256(data).digest()),
+    "SHA512": lambda data: b64(hashlib.sha512(data).digest()),
+    "MD5": md5,
+    "XXHASH64": lambda data: b64(xxhash.xxh64_digest(data)),
+    "XXHASH3": lambda data: b64(xxhash.xxh3_64_digest(data)),
+    "XXHASH128": lambda data: b64(xxhash.xxh3_128_digest(data)),
+}
 
 
 class Signed(NamedTuple):

@@ -29,8 +29,8 @@ from objstore.core.listed import (
     LISTED_FIELDS,
     LISTED_SIZE,
     LISTED_WHOLE,
-    class_header,
     fields_header,
+    listed_type_header,
 )
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
 from objstore.core.metadata import OBJECT_HEADERS, replaced_by_post, user_prefix
@@ -424,7 +424,7 @@ def pointing(name: Name, move: Move) -> dict[str, str]:
         MANIFEST_SIZE: stored.get(MANIFEST_SIZE) or str(move.size),
         **({EXPIRES: stored[DELETE_AT]} if DELETE_AT in stored else {}),
         **({RESTORED: move.restored.internal} if move.restored is not None else {}),
-        **class_header(stored),
+        **listed_type_header(stored),
         LISTED_ETAG: stored.get(LISTED_ETAG) or stored["Etag"].strip('"'),
         LISTED_SIZE: stored.get(LISTED_SIZE) or str(move.size),
         **({LISTED_WHOLE: stored[LISTED_WHOLE]} if LISTED_WHOLE in stored else {}),

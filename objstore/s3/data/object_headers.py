@@ -17,19 +17,19 @@ from typing import NamedTuple
 from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS
 from objstore.core.dlo import DLO
 from objstore.core.errors import InvalidInput
+from objstore.core.listed import CHECKSUM as CHECKSUM
 from objstore.core.listed import DEFAULT_TYPE, STORAGE_CLASS, class_header
 from objstore.core.manifests import OWN_ETAG
 from objstore.core.metadata import is_sendable, not_sendable, sent_values
 from objstore.core.text import to_native
 from objstore.core.timestamps import Timestamp
 from objstore.s3.data.storage_classes import AT_ONCE, STANDARD
-from objstore.s3.language import tags
+from objstore.s3.language import checksums, tags
 from objstore.s3.language.errors import S3Error
 from objstore.web.conditions import http_date_seconds
 from objstore.web.responses import http_date
 
 # Set when the object is written.
-CHECKSUM = "X-Object-Sysmeta-S3-Checksum"
 ETAG = "X-Object-Sysmeta-S3-Etag"  # if it is not the MD5
 REDIRECT = "X-Object-Sysmeta-S3-Website-Redirect"
 ENCRYPTION = "X-Object-Sysmeta-S3-Encryption"  # requested by the uploader
@@ -79,13 +79,22 @@ class Checksum(NamedTuple):
     """A checksum of an object.
 
     algorithm: in capitals (`CRC32C`). value: base64. type: FULL_OBJECT or COMPOSITE. parts: their number, 0 if the
-    object was not uploaded in parts.
+    object was not uploaded in parts. companion: the checksum of the same bytes of `checksums.COMPANION`, '' for none.
     """
 
     algorithm: str
     value: str
     type: str = "FULL_OBJECT"
     parts: int = 0
+    companion: str = ""
+
+    @classmethod
+    def first_of(cls, values: Mapping[str, str]) -> Checksum | None:
+        """Return the first of the checksums of a body, by algorithm; None if there is none."""
+        for algorithm, value in values.items():
+            companion = values.get(checksums.COMPANION, "") if algorithm in checksums.RARE else ""
+            return cls(algorithm, value, companion=companion)
+        return None
 
     @property
     def header(self) -> str:
@@ -95,9 +104,16 @@ class Checksum(NamedTuple):
         """Return the headers of an answer."""
         return {self.header: self.value, "x-amz-checksum-type": self.type}
 
+    def headers_with_body(self) -> dict[str, str]:
+        """Return the headers of an answer with the bytes, which an SDK without the algorithm must be able to read."""
+        companion = {f"x-amz-checksum-{checksums.COMPANION.lower()}": self.companion} if self.companion else {}
+        return {**self.headers(), **companion}
+
     def dump(self) -> str:
-        parts = f',"parts":{self.parts}' if self.parts else ""  # no field has a character that JSON would escape
-        return f'{{"algorithm":"{self.algorithm}","value":"{self.value}","type":"{self.type}"{parts}}}'
+        # No field has a character that JSON would escape.
+        parts = f',"parts":{self.parts}' if self.parts else ""
+        companion = f',"companion":"{self.companion}"' if self.companion else ""
+        return f'{{"algorithm":"{self.algorithm}","value":"{self.value}","type":"{self.type}"{parts}{companion}}}'
 
     @classmethod
     def load(cls, text: str) -> Checksum | None:

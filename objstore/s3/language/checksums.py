@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import xxhash
 from awscrt import checksums as crt
 
 from objstore.s3.language.errors import S3Error
@@ -49,8 +50,18 @@ ALGORITHMS: dict[str, Algorithm] = {
     "CRC64NVME": Algorithm(lambda: Crc(crt.crc64nvme, 8), 8),
     "SHA1": Algorithm(lambda: hashlib.sha1(usedforsecurity=False), 20),
     "SHA256": Algorithm(hashlib.sha256, 32),
+    "SHA512": Algorithm(hashlib.sha512, 64),
+    "MD5": Algorithm(lambda: hashlib.md5(usedforsecurity=False), 16),
+    # Seed 0; their digests are big-endian, as SDKs send them.
+    "XXHASH64": Algorithm(xxhash.xxh64, 8),
+    "XXHASH3": Algorithm(xxhash.xxh3_64, 8),
+    "XXHASH128": Algorithm(xxhash.xxh3_128, 16),
 }
 DEFAULT = "CRC64NVME"  # what S3 stores for an object uploaded without a checksum
+# SDKs that do not have these fail a read whose answer has no other checksum. Therefore objects with one of them have
+# that of COMPANION too, which all SDKs have, and which costs little.
+RARE = frozenset({"SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"})
+COMPANION = "CRC32C"
 PREFIX = "X-Amz-Checksum-"
 BY_HEADER = {f"{PREFIX}{name.title()}": name for name in ALGORITHMS}
 # The header by which SDKs name the algorithm of the checksum that they send.
@@ -86,8 +97,14 @@ def is_declaration(name: str) -> bool:
     return name == ANNOUNCEMENT or (name[:15] == PREFIX and name not in _NOT_CHECKSUMS)
 
 
-def without(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers without those that declare a checksum of the body."""
+def of_url(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers in the query of a presigned URL, without a checksum of nothing.
+
+    SDKs that sign a URL before there is a body add that one; any other checksum limits the URL to one content.
+    """
+    names = header_names(headers)
+    if names and not all(name in BY_HEADER and headers[name] == of_nothing(BY_HEADER[name]) for name in names):
+        return {name: value for name, value in headers.items() if name != TRAILER}
     return {name: value for name, value in headers.items() if name != TRAILER and not is_declaration(name)}
 
 
@@ -121,6 +138,11 @@ def is_valid(algorithm: str, value: str) -> bool:
     except S3Error:
         return False
     return True
+
+
+def of_nothing(algorithm: str) -> str:
+    """Return the checksum of an empty body, in base64."""
+    return encode(ALGORITHMS[algorithm].new().digest())
 
 
 def raw(value: str) -> bytes:

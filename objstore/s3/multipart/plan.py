@@ -54,10 +54,17 @@ class Plan(NamedTuple):
                 "name": f"/{container}/{part.name}",
                 "hash": part.etag,
                 "bytes": part.size,
-                **({"checksum": {"algorithm": algorithm, "value": part.checksums[algorithm]}} if algorithm else {}),
+                **({"checksum": _checksum_of(part, algorithm)} if algorithm else {}),
             }
             for part in self.parts
         ]
+
+
+def _checksum_of(part: Part, algorithm: str) -> dict[str, str]:
+    checksum = {"algorithm": algorithm, "value": part.checksums[algorithm]}
+    if algorithm in checksums.RARE and checksums.COMPANION in part.checksums:
+        checksum["companion"] = part.checksums[checksums.COMPANION]
+    return checksum
 
 
 def read(document: bytes, max_parts: int) -> list[RequestedPart]:

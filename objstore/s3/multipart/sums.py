@@ -20,13 +20,12 @@ _COMBINE: dict[str, Callable[[int, int, int], int]] = {
     "CRC32C": crt.combine_crc32c,
     "CRC64NVME": crt.combine_crc64nvme,
 }
-# The types that an algorithm can have, the default first.
+# The types that an algorithm can have, the default first: only CRCs combine.
 TYPES = {
+    **dict.fromkeys(checksums.ALGORITHMS, (COMPOSITE,)),
     "CRC32": (COMPOSITE, FULL_OBJECT),
     "CRC32C": (COMPOSITE, FULL_OBJECT),
     "CRC64NVME": (FULL_OBJECT,),
-    "SHA1": (COMPOSITE,),
-    "SHA256": (COMPOSITE,),
 }
 
 

@@ -101,10 +101,8 @@ def checksum_of(request: S3Request) -> Checksum | None:
     """Return the checksum of the request's body, after it was read."""
     body = request.body
     if not body.length and not body.checksums:
-        return Checksum(checksums.DEFAULT, checksums.encode(checksums.ALGORITHMS[checksums.DEFAULT].new().digest()))
-    for name, value in body.checksums.items():
-        return Checksum(name, value)
-    return None
+        return Checksum(checksums.DEFAULT, checksums.of_nothing(checksums.DEFAULT))
+    return Checksum.first_of(body.checksums)
 
 
 class CopySource:

@@ -69,18 +69,30 @@ class Payload:
         self._ended = False
         self._content: bytes | None = None
         self._pending: Callable[[], object] | None = None
-        self._sha256 = hashlib.sha256() if declared.sha256 else None
-        self._md5 = hashlib.md5(usedforsecurity=False) if declared.md5 else None
-        self._digests: dict[str, Digest] = {}
+        self._digests: dict[str, Digest] = {}  # each once, whatever it is for
+        self._shown: list[str] = []  # those in `checksums`
+        if declared.sha256:
+            self._digest("SHA256")
+        if declared.md5:
+            self._digest("MD5")
         if declared.algorithm:
             self.add_checksum(declared.algorithm)
+            if declared.algorithm in checksums.RARE and not declared.document:
+                self.add_checksum(checksums.COMPANION)
 
     def add_checksum(self, algorithm: str) -> None:
         """Compute one more checksum. Must precede any read."""
-        if algorithm not in self._digests:
-            digest = self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
+        if algorithm not in self._shown:
+            digest = self._digest(algorithm)
+            self._shown.append(algorithm)
             if self._ended and not self._received:  # an empty body was checked already
                 self.checksums = {**self.checksums, algorithm: checksums.encode(digest.digest())}
+
+    def _digest(self, algorithm: str) -> Digest:
+        digest = self._digests.get(algorithm)
+        if digest is None:
+            digest = self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
+        return digest
 
     def check(self) -> None:
         if self._check is not None:
@@ -210,7 +222,7 @@ class Payload:
         self._settle()
         if size < _INLINE:
             self._update(events)
-        elif self._sha256 or self._md5 or self._digests or self._declared.framing.signed:
+        elif self._digests or self._declared.framing.signed:
             self._pending = self._pool.start(self._update, events)
 
     def _update(self, events: list[Event]) -> None:
@@ -225,10 +237,6 @@ class Payload:
             if seed is not None:
                 assert self._chunk is not None
                 self._chunk.update(event)
-            if self._sha256 is not None:
-                self._sha256.update(event)
-            if self._md5 is not None:
-                self._md5.update(event)
             for digest in self._digests.values():
                 digest.update(event)
 
@@ -249,8 +257,7 @@ class Payload:
         self._check_hashes()
         if decoder is not None and self._declared.framing.trailer:
             self._check_trailer(decoder)
-        for name, digest in self._digests.items():
-            self.checksums = {**self.checksums, name: checksums.encode(digest.digest())}
+        self.checksums = {name: checksums.encode(self._digests[name].digest()) for name in self._shown}
         if self._declared.algorithm:
             self._check_checksum()
         self._ended = True
@@ -282,15 +289,15 @@ class Payload:
 
     def _check_hashes(self) -> None:
         declared = self._declared
-        if self._sha256 is not None:
-            computed = self._sha256.hexdigest()
+        if declared.sha256:
+            computed = self._digests["SHA256"].digest().hex()
             if computed != declared.sha256.lower():  # not secret: the sender knows both
                 raise S3Error(
                     "XAmzContentSHA256Mismatch",
                     extra={"ClientComputedContentSHA256": declared.sha256, "S3ComputedContentSHA256": computed},
                 )
-        if self._md5 is not None:
-            md5 = self._md5.digest()
+        if declared.md5:
+            md5 = self._digests["MD5"].digest()
             if md5 != declared.md5:
                 expected = checksums.encode(declared.md5) if declared.document else declared.md5.hex()
                 raise S3Error(

@@ -167,7 +167,7 @@ def _checksum(headers: Mapping[str, str], framing: Framing) -> tuple[str, bytes,
     name = (*names, *trailers, "")[0]
     algorithm = checksums.BY_HEADER.get(name, "")
     if checksums.ANNOUNCEMENT in headers:
-        _check_announcement(headers, algorithm)
+        algorithm = _announced(headers, algorithm)
     checksum = checksums.decode(algorithm, headers[name], f"{name.lower()} header") if names else b""
     return algorithm, checksum, name if trailers else ""
 
@@ -178,12 +178,17 @@ def _trailers(text: str) -> list[str]:
     return [name.strip().title() for name in text.rstrip(",").split(",")] if text else []
 
 
-def _check_announcement(headers: Mapping[str, str], algorithm: str) -> None:
-    """Refuse an announced checksum that is missing, or of another algorithm; raises S3Error InvalidRequest."""
+def _announced(headers: Mapping[str, str], algorithm: str) -> str:
+    """Return the announced algorithm. An MD5 may come as Content-MD5.
+
+    algorithm: of the checksum's header or trailer, '' for none. Raises S3Error InvalidRequest if the announced
+    checksum is missing, or of another algorithm.
+    """
     announced = headers[checksums.ANNOUNCEMENT].strip().upper()
     if announced == "MD5" and "Content-Md5" in headers and not algorithm:
-        return
-    if announced not in ("MD5", *checksums.ALGORITHMS) or (algorithm and algorithm != announced):
+        return announced
+    if announced not in checksums.ALGORITHMS or (algorithm and algorithm != announced):
         raise S3Error("InvalidRequest", _OTHER_ANNOUNCED)
     if not algorithm:
         raise S3Error("InvalidRequest", _ANNOUNCED_ONLY)
+    return algorithm

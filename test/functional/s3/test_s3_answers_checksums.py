@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from awscrt import checksums as crt
 from harness.layouts import ONE_DEVICE
 from harness.s3 import S3, code_of, error_of
 from harness.s3_answers import (
     ALL,
     BODY,
+    CHECKSUMS,
     HASH,
     NOT_V4H,
     OTHER,
@@ -31,13 +29,6 @@ pytestmark = ONE_DEVICE  # what is decided before a byte is stored
 
 CRC32, CRC32C, SHA1 = "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-sha1"
 SDK, TRAILER = "x-amz-sdk-checksum-algorithm", "x-amz-trailer"
-SUMS: dict[str, Callable[[bytes], str]] = {
-    "CRC32": crc32,
-    "CRC32C": lambda data: b64(crt.crc32c(data).to_bytes(4, "big")),
-    "CRC64NVME": lambda data: b64(crt.crc64nvme(data).to_bytes(8, "big")),
-    "SHA1": lambda data: b64(hashlib.sha1(data).digest()),
-    "SHA256": lambda data: b64(hashlib.sha256(data).digest()),
-}
 ANNOUNCED_ONLY = (
     "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers"
     " were found.$"
@@ -52,23 +43,23 @@ BAD_TRAILER = (
     "The request contained trailing data that was not well-formed or did not conform to our published schema.$"
 )
 UNSUPPORTED = "The value specified in the x-amz-trailer header is not supported$"
-TWO = {CRC32: crc32(BODY), SHA1: SUMS["SHA1"](BODY)}
+TWO = {CRC32: crc32(BODY), SHA1: CHECKSUMS["SHA1"](BODY)}
 STREAMED = {HASH: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": str(len(BODY))}
 MALFORMED_VALUES = ("AAAA", "AAA=", "AAAAAA=", "AAAAAAAA", "!!!!!!==", "AAAAAB==", "AAAAAA", "")
 
 
 PUTS = [
-    *(Case(f"right {name}", ALL, {f"x-amz-checksum-{name.lower()}": of(BODY)}, 200) for name, of in SUMS.items()),
+    *(Case(f"right {name}", ALL, {f"x-amz-checksum-{name.lower()}": of(BODY)}, 200) for name, of in CHECKSUMS.items()),
     *(
         Case(f"right {name}, announced", ALL, {f"x-amz-checksum-{name.lower()}": of(BODY), SDK: name}, 200)
-        for name, of in SUMS.items()
+        for name, of in CHECKSUMS.items()
     ),
     *(
         Case(f"wrong {name}", ALL, {f"x-amz-checksum-{name.lower()}": of(OTHER)}, 400, "BadDigest",
              f"The {name} you specified did not match the calculated checksum.$")
-        for name, of in SUMS.items()
+        for name, of in CHECKSUMS.items()
     ),
-    *(Case(f"{name} announced only", ALL, {SDK: name}, 400, "InvalidRequest", ANNOUNCED_ONLY) for name in SUMS),
+    *(Case(f"{name} announced only", ALL, {SDK: name}, 400, "InvalidRequest", ANNOUNCED_ONLY) for name in CHECKSUMS),
     Case("MD5 announced only", ALL, {SDK: "MD5"}, 400, "InvalidRequest", ANNOUNCED_ONLY),
     Case("MD5 announced, as by the JavaScript SDK", ALL, {SDK: "MD5", "Content-MD5": md5(BODY)}, 200),
     Case("CRC32 announced, MD5 sent", ALL, {SDK: "CRC32", "Content-MD5": md5(BODY)}, 400, "InvalidRequest",
@@ -203,16 +194,16 @@ def test_a_part_has_its_own_checksum(raw: S3, s3: Any, bucket: str, name: str, k
     pieces = [b"a" * (5 << 20), b"b" * 100]
     listed = []
     for number, piece in enumerate(pieces, 1):
-        sent = {f"Checksum{name}": SUMS[name](piece)}
+        sent = {f"Checksum{name}": CHECKSUMS[name](piece)}
         part = s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=piece, **sent)
         listed.append({"PartNumber": number, "ETag": part["ETag"], **sent})
     s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": listed})
     for number, piece in enumerate(pieces, 1):
         got = s3.get_object(**where, PartNumber=number, ChecksumMode="ENABLED")
-        assert (got[f"Checksum{name}"], got["ChecksumType"]) == (SUMS[name](piece), kind)
+        assert (got[f"Checksum{name}"], got["ChecksumType"]) == (CHECKSUMS[name](piece), kind)
         assert got["Body"].read() == piece
         head = s3.head_object(**where, PartNumber=number, ChecksumMode="ENABLED")
-        assert (head[f"Checksum{name}"], head["ChecksumType"]) == (SUMS[name](piece), kind)
+        assert (head[f"Checksum{name}"], head["ChecksumType"]) == (CHECKSUMS[name](piece), kind)
         assert f"Checksum{name}" not in s3.head_object(**where, PartNumber=number)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from awscrt import checksums as crt
 from botocore.exceptions import ClientError
 from harness.layouts import ONE_DEVICE
 from harness.s3 import S3, code_of, error_of
+from harness.s3_answers import CHECKSUMS
 
 pytestmark = ONE_DEVICE
 
@@ -20,26 +18,16 @@ PART = 5 << 20
 BODIES = (b"1" * PART, b"tail of the object")
 
 
-def _crc(function: Callable[[bytes], int], size: int) -> Callable[[bytes], bytes]:
-    return lambda data: function(data).to_bytes(size, "big")
-
-
-RAW: dict[str, Callable[[bytes], bytes]] = {
-    "CRC32": _crc(zlib.crc32, 4),
-    "CRC32C": _crc(crt.crc32c, 4),
-    "CRC64NVME": _crc(crt.crc64nvme, 8),
-    "SHA1": lambda data: hashlib.sha1(data).digest(),
-    "SHA256": lambda data: hashlib.sha256(data).digest(),
-}
-
-
 def value(algorithm: str, data: bytes) -> str:
-    return base64.b64encode(RAW[algorithm](data)).decode()
+    return CHECKSUMS[algorithm](data)
+
+
+def raw(algorithm: str, data: bytes) -> bytes:
+    return base64.b64decode(CHECKSUMS[algorithm](data))
 
 
 def composite(algorithm: str, *parts: bytes) -> str:
-    raw = RAW[algorithm]
-    return f"{base64.b64encode(raw(b''.join(map(raw, parts)))).decode()}-{len(parts)}"
+    return f"{value(algorithm, b''.join(raw(algorithm, part) for part in parts))}-{len(parts)}"
 
 
 class Upload:
@@ -78,8 +66,10 @@ def plain(make_s3: Callable[..., Any]) -> Any:
     return make_s3(request_checksum_calculation="when_required", response_checksum_validation="when_required")
 
 
+NEWER = {"SHA512", "XXHASH64", "XXHASH3", "XXHASH128"}
 CHOICES = [
     ("CRC32", "COMPOSITE"), ("CRC32C", "COMPOSITE"), ("SHA1", "COMPOSITE"), ("SHA256", "COMPOSITE"),
+    ("SHA512", "COMPOSITE"), ("XXHASH64", "COMPOSITE"), ("XXHASH3", "COMPOSITE"), ("XXHASH128", "COMPOSITE"),
     ("CRC32", "FULL_OBJECT"), ("CRC32C", "FULL_OBJECT"), ("CRC64NVME", "FULL_OBJECT"),
 ]  # fmt: skip
 
@@ -102,6 +92,12 @@ def test_each_algorithm_and_type(s3: Any, bucket: str, algorithm: str, kind: str
     head = s3.head_object(**upload.names, ChecksumMode="ENABLED")
     assert (head[f"Checksum{algorithm}"], head["ChecksumType"]) == (whole, kind)
     assert s3.get_object(**upload.names)["Body"].read() == b"".join(BODIES)  # boto3 checks what it knows how to
+    for number, body in enumerate(BODIES, 1):
+        part = s3.get_object(**upload.names, PartNumber=number)
+        assert part["Body"].read() == body and part[f"Checksum{algorithm}"] == value(algorithm, body)
+        assert "ChecksumCRC32C" in part or algorithm not in NEWER
+    (row,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert (row["ChecksumAlgorithm"], row["ChecksumType"]) == ([algorithm], kind)
     parts = s3.get_object_attributes(**upload.names, ObjectAttributes=["ObjectParts", "Checksum"])
     assert parts["Checksum"][f"Checksum{algorithm}"] == whole
     assert [part[f"Checksum{algorithm}"] for part in parts["ObjectParts"]["Parts"]] == [
@@ -109,7 +105,7 @@ def test_each_algorithm_and_type(s3: Any, bucket: str, algorithm: str, kind: str
     ]
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256", "MD5", *sorted(NEWER)])
 def test_composite_is_the_default(s3: Any, bucket: str, algorithm: str) -> None:
     assert Upload(s3, bucket, ChecksumAlgorithm=algorithm).begun["ChecksumType"] == "COMPOSITE"
 
@@ -145,6 +141,7 @@ def test_parts_may_tell_another_checksum_where_none_was_chosen(s3: Any, bucket: 
         ({"ChecksumAlgorithm": "CRC32,CRC32C"}, "Invalid types are specified in x-amz-checksum-algorithm header"),
         ({"ChecksumAlgorithm": "CRC32", "ChecksumType": "X"}, "Value for x-amz-checksum-type header is invalid"),
         ({"ChecksumAlgorithm": "SHA1", "ChecksumType": "FULL_OBJECT"}, "FULL_OBJECT checksum type cannot be used"),
+        ({"ChecksumAlgorithm": "XXHASH3", "ChecksumType": "FULL_OBJECT"}, "FULL_OBJECT checksum type cannot be used"),
         ({"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "COMPOSITE"}, "COMPOSITE checksum type cannot be used"),
     ],
 )
@@ -238,7 +235,7 @@ def test_copies_of_composites_have_checksums_of_their_own(s3: Any, bucket: str) 
 def test_a_wrong_md5_of_a_part(raw: S3, s3: Any, bucket: str) -> None:
     upload = Upload(s3, bucket)
     target = f"/{bucket}/key?partNumber=1&uploadId={upload.id}"
-    wrong = base64.b64encode(hashlib.md5(b"y").digest()).decode()
+    wrong = value("MD5", b"y")
     answer = raw.put(target, b"x", {"Content-MD5": wrong})
     assert code_of(answer) == (400, "BadDigest") and "MD5" in error_of(answer)["Message"]
     assert "Parts" not in s3.list_parts(**upload.names, UploadId=upload.id)

@@ -14,6 +14,7 @@ import pytest
 from harness.client import Answer
 from harness.layouts import ONE_DEVICE
 from harness.s3 import S3, code_of, error_of
+from harness.s3_answers import CHECKSUMS
 
 pytestmark = ONE_DEVICE
 BOUNDARY = "9431149156168"
@@ -133,6 +134,16 @@ def test_tags_and_checksums_of_a_form(raw: S3, s3: Any, bucket: str) -> None:
     answer = post(raw, bucket, {**fields, "x-amz-checksum-sha256": sha256}, b"other")
     assert code_of(answer) == (400, "BadDigest")
     assert raw.get(f"/{bucket}/foo.txt").body == b"bar"
+
+
+@pytest.mark.parametrize("algorithm", ["SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"])
+def test_a_form_can_have_a_checksum_of_any_algorithm(raw: S3, bucket: str, algorithm: str) -> None:
+    field = f"x-amz-checksum-{algorithm.lower()}"
+    value = CHECKSUMS[algorithm](b"bar")
+    fields = {"key": "foo.txt", **by_v2(raw, policy(bucket, ["starts-with", f"${field}", ""])), field: value}
+    answer = post(raw, bucket, fields)
+    assert (answer.status, answer[field], answer["x-amz-checksum-type"]) == (204, value, "FULL_OBJECT")
+    assert code_of(post(raw, bucket, fields, b"other")) == (400, "BadDigest")
 
 
 def test_what_the_policy_does_not_allow(raw: S3, bucket: str) -> None:

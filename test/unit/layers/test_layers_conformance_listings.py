@@ -10,7 +10,7 @@ from harness.layer_stacks import Shelf
 
 from objstore.core.errors import NotFound
 from objstore.core.headers import OVERRIDE
-from objstore.core.listed import LISTED_WHOLE, fields_header
+from objstore.core.listed import CHECKSUM, LISTED_WHOLE, fields_header
 from objstore.core.names import RESERVED
 from objstore.core.versions import MARKER_TYPE
 from objstore.layers.interface import ContainerOptions, ObjectLayer, Page
@@ -148,6 +148,22 @@ def test_a_row_names_the_storage_class(layer: ObjectLayer) -> None:
     shelf.put("o", b"x", {f"{OVERRIDE}Content-Type": "a/b;s3_class=GLACIER"})
     (row,) = shelf.rows()
     assert (row["content_type"], row["storage_class"]) == ("a/b", "GLACIER")
+
+
+FULL = '{"algorithm":"CRC32C","value":"eA==","type":"FULL_OBJECT"}'
+
+
+def test_a_row_names_the_checksum_to_those_who_ask_for_the_times_of_the_data(layer: ObjectLayer) -> None:
+    """Rows had no place for it, and S3 lists it. Swift's listings do not."""
+    shelf = Shelf(layer)
+    shelf.put("a", b"x", {CHECKSUM: '{"algorithm":"SHA1","value":"eA==","type":"COMPOSITE","parts":1}'})
+    shelf.put("b", b"x", {f"{OVERRIDE}Content-Type": "a/b;s3_class=GLACIER", CHECKSUM: FULL})
+    shelf.put("c", b"x", {CHECKSUM: "nonsense"})
+    shelf.put("d", b"x")
+    rows = shelf.rows(data_times=True)
+    assert [row.get("checksum") for row in rows] == ["SHA1/COMPOSITE", "CRC32C", None, None]
+    assert (rows[1]["content_type"], rows[1]["storage_class"]) == ("a/b", "GLACIER")
+    assert all("checksum" not in row and "s3_sum" not in row["content_type"] for row in shelf.rows())
 
 
 def test_an_object_that_is_not_listed(layer: ObjectLayer) -> None:

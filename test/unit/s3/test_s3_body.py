@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping
 
 import pytest
+from awscrt import checksums as crt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,10 @@ def b64(data: bytes) -> str:
 
 def crc32(data: bytes) -> str:
     return b64(zlib.crc32(data).to_bytes(4, "big"))
+
+
+def crc32c(data: bytes) -> str:
+    return b64(crt.crc32c(data).to_bytes(4, "big"))
 
 
 class Slow:
@@ -147,11 +152,39 @@ def test_every_checksum_is_verified_and_told(name: str, size: int) -> None:
     value = b64(digest.digest())
     body = payload(data, {checksums.header_of(name): value, "X-Amz-Sdk-Checksum-Algorithm": name})
     assert everything(body) == data
-    assert body.checksums == {name: value}
+    assert next(iter(body.checksums.items())) == (name, value)
+    assert body.checksums.get("CRC32C") == (crc32c(data) if name in (*checksums.RARE, "CRC32C") else None)
+
+
+def test_a_hash_that_serves_as_a_checksum_too_is_computed_once() -> None:
+    data = b"z" * 200_000
+    md5, sha = hashlib.md5(data).digest(), hashlib.sha256(data)
+    headers = {"Content-Md5": b64(md5), checksums.ANNOUNCEMENT: "MD5"}
+    body = payload(data, headers, sha.hexdigest())
+    assert everything(body) == data
+    assert body.checksums == {"MD5": b64(md5), "CRC32C": crc32c(data)}
+    body = payload(data, {"X-Amz-Checksum-Sha256": b64(sha.digest())}, sha.hexdigest())
+    assert everything(body) == data
+    assert body.checksums == {"SHA256": b64(sha.digest())}
+    wrong = payload(data, {**headers, "Content-Md5": b64(b"0" * 16)})
+    assert failure(lambda: everything(wrong)).message == "The Content-MD5 you specified did not match what we received."
+
+
+def by_awscrt(xxhash: crt.XXHash, data: bytes) -> str:
+    xxhash.update(data)
+    return b64(xxhash.finalize())
 
 
 def test_known_values_of_checksums() -> None:
-    known = {"CRC32": "y/Q5Jg==", "CRC32C": "4waSgw==", "CRC64NVME": "rosUhgp5mIg="}  # of 123456789
+    known = {  # of 123456789; the XXHASHes as awscrt computes them
+        "CRC32": "y/Q5Jg==",
+        "CRC32C": "4waSgw==",
+        "CRC64NVME": "rosUhgp5mIg=",
+        "MD5": "JfnnlDI7RTiF9RgfG2JNCw==",
+        "XXHASH64": by_awscrt(crt.XXHash.new_xxhash64(), b"123456789"),
+        "XXHASH3": by_awscrt(crt.XXHash.new_xxhash3_64(), b"123456789"),
+        "XXHASH128": by_awscrt(crt.XXHash.new_xxhash3_128(), b"123456789"),
+    }
     for name, value in known.items():
         body = payload(b"123456789")
         body.add_checksum(name)

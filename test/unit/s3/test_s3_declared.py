@@ -98,7 +98,8 @@ def test_a_trailer_of_a_body_that_can_have_none_is_malformed(payload: str, more:
 
 
 def test_an_announced_md5_comes_as_content_md5() -> None:
-    assert declared.read({**PLAIN_LENGTH, SDK: "MD5", **MD5}, "").algorithm == ""
+    output = declared.read({**PLAIN_LENGTH, SDK: "MD5", **MD5}, "")
+    assert (output.algorithm, output.checksum, bool(output.md5)) == ("MD5", b"", True)
 
 
 def test_an_algorithm_that_is_asked_for_gives_way_to_the_one_that_is_sent() -> None:
@@ -143,9 +144,18 @@ def test_a_malformed_hash_comes_before_a_malformed_md5_only_if_words_are_read() 
 # What the query of a presigned URL names
 
 
-def test_checksums_of_a_query_are_left_out_and_name_an_algorithm() -> None:
-    query = {"X-Amz-Acl": "private", "X-Amz-Checksum-Algorithm": "CRC32", TRAILER: CRC32, CRC32: VALUE, SDK: "CRC32"}
-    assert checksums.without(query) == {"X-Amz-Acl": "private", "X-Amz-Checksum-Algorithm": "CRC32"}
+def test_a_checksum_of_nothing_in_a_query_is_left_out_and_names_an_algorithm() -> None:
+    nothing = {CRC32: "AAAAAA==", SDK: "CRC32"}
+    query = {"X-Amz-Acl": "private", "X-Amz-Checksum-Algorithm": "CRC32", TRAILER: CRC32, **nothing}
+    assert checksums.of_url(query) == {"X-Amz-Acl": "private", "X-Amz-Checksum-Algorithm": "CRC32"}
     assert checksums.declared_algorithm(query) == "CRC32"
     assert checksums.declared_algorithm({SHA1: "x"}) == "SHA1"
+    assert checksums.of_url({SHA1: checksums.of_nothing("SHA1"), "X-Amz-Acl": "private"}) == {"X-Amz-Acl": "private"}
     assert checksums.declared_algorithm({SDK: "nonsense", "X-Amz-Checksum-Bad": "x"}) == ""
+
+
+@pytest.mark.parametrize("name", [CRC32, "X-Amz-Checksum-Bad"])
+def test_a_checksum_of_content_in_a_query_counts(name: str) -> None:
+    """It was left out too, so that a URL made for one content took any."""
+    query = {TRAILER: CRC32, name: "y/Q5Jg==", SDK: "CRC32"}
+    assert checksums.of_url(query) == {name: "y/Q5Jg==", SDK: "CRC32"}

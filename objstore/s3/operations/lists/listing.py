@@ -10,6 +10,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -117,15 +118,12 @@ def page(context: Context, request: S3Request, selection: Selection) -> KeysPage
 # The document.
 
 
-_KEYS = 5  # of the row of an object that is shown as it is
-
-
 def as_read(row: Row) -> tuple[str, int]:
     """Return the entity tag, without quotes, and the size of a row, as reads show them.
 
     Of a large object they are those of the whole, and of a static link those of its target.
     """
-    if len(row) == _KEYS:
+    if len(row) == 5 or (len(row) == 6 and "checksum" in row):  # an object that is shown as it is
         return row["hash"], row["bytes"]
     etag = row["slo_etag"][1:-1] if "slo_etag" in row else row.get("symlink_etag") or row["hash"]
     return etag, row.get("symlink_bytes", row["bytes"])
@@ -137,12 +135,22 @@ def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> s
     return "".join(
         [
             f"<Contents><Key>{encode(row['name'])}</Key><LastModified>{listed(row['last_modified'])}</LastModified>"
-            f"<ETag>&quot;{escape(etag)}&quot;</ETag><Size>{size}</Size>{owner}"
+            f"<ETag>&quot;{escape(etag)}&quot;</ETag>{checksum_xml(row.get('checksum', ''))}<Size>{size}</Size>{owner}"
             f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass></Contents>"
             for row in keys
-            for etag, size in ((row["hash"], row["bytes"]) if len(row) == _KEYS else as_read(row),)
+            for etag, size in (as_read(row),)
         ]
     )
+
+
+@lru_cache(maxsize=64)  # a few algorithms, and texts that no writer of ours makes
+def checksum_xml(checksum: str) -> str:
+    """Return the elements about the checksum of a row (`core.listed_types`), '' for none."""
+    if not checksum:
+        return ""
+    algorithm, composite, _ = checksum.partition("/")
+    kind = "COMPOSITE" if composite else "FULL_OBJECT"
+    return f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
 
 
 def prefixes_xml(prefixes: Iterable[str], encode: Callable[[str], str]) -> str:

@@ -76,7 +76,7 @@ def _versions_xml(items: Iterable[Version], encode: Callable[[str], str], owner:
             etag, size = listing.as_read(row)
             pieces.append(
                 f"<Version>{about}<ETag>&quot;{etag if etag.isalnum() else xml.escape(etag)}&quot;</ETag>"
-                f"<Size>{size}</Size>"
+                f"{listing.checksum_xml(row.get('checksum', ''))}<Size>{size}</Size>"
                 f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass>{owner}</Version>"
             )
     return "".join(pieces)

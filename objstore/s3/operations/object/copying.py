@@ -147,21 +147,29 @@ class Summed:
     def __init__(self, source: ObjectBody, algorithm: str) -> None:
         self.length = source.length
         self._source = source
-        self._algorithm = algorithm
-        self._digest = checksums.ALGORITHMS[algorithm].new()
+        algorithms = (algorithm, checksums.COMPANION) if algorithm in checksums.RARE else (algorithm,)
+        self._digests = {name: checksums.ALGORITHMS[name].new() for name in algorithms}
 
     def check(self) -> None:
         self._source.check()
 
     def read_chunk(self, limit: int, /) -> bytes:
         piece = self._source.read_chunk(limit)
-        self._digest.update(piece)
+        for digest in self._digests.values():
+            digest.update(piece)
         return piece
 
     @property
+    def checksums(self) -> dict[str, str]:
+        """The checksums of the bytes read so far, by algorithm; the first is the requested one."""
+        return {name: checksums.encode(digest.digest()) for name, digest in self._digests.items()}
+
+    @property
     def checksum(self) -> Checksum:
-        """The checksum of the bytes read so far."""
-        return Checksum(self._algorithm, checksums.encode(self._digest.digest()))
+        """The requested one of them."""
+        checksum = Checksum.first_of(self.checksums)
+        assert checksum is not None
+        return checksum
 
 
 class Copied(NamedTuple):

@@ -33,8 +33,10 @@ def post(context: Context, request: S3Request) -> Response:
         return {object_headers.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
     written = context.objects.write(request, name, ObjectUpload(stored, request.body, late))
+    checksum = objects.checksum_of(request)
     headers = {
         "ETag": f'"{written.etag}"',
+        **(checksum.headers() if checksum is not None else {}),
         **objects.version_header(written.version_id),
         **object_headers.encryption(stored),
     }

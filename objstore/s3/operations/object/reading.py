@@ -148,7 +148,7 @@ def _response(
     if request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
         checksum = _checksum_of(stored, part, status)
         if checksum is not None:
-            headers.update(checksum.headers())
+            headers.update(checksum.headers() if request.method == "HEAD" else checksum.headers_with_body())
     return Response(status, headers, stored.body)
 
 
@@ -164,7 +164,8 @@ def _checksum_of(stored: Reply, part: _Part | None, status: int) -> Checksum | N
         return checksum
     if part.checksum is None:
         return None
-    return Checksum(part.checksum["algorithm"], part.checksum["value"], checksum.type)
+    values = part.checksum
+    return Checksum(values["algorithm"], values["value"], checksum.type, companion=values.get("companion", ""))
 
 
 def _ranged_head(headers: dict[str, str], range_header: str) -> int:
@@ -216,7 +217,7 @@ def _part_number(request: S3Request) -> int:
 class _Part(NamedTuple):
     """The place of a part. range: as in a Range header, '' if it has no bytes. parts: 0 for an object without parts.
 
-    checksum: `algorithm` and `value`, None if the part has none.
+    checksum: `algorithm`, `value` and perhaps `companion`; None if the part has none.
     """
 
     range: str

@@ -26,9 +26,13 @@ def upload(context: Context, request: S3Request) -> Response:
     default = upload.algorithm or checksums.DEFAULT
     if length != 0:
         request.body.add_checksum(default)
+        if default in checksums.RARE:
+            request.body.add_checksum(checksums.COMPANION)
 
     def sums() -> Mapping[str, str]:
-        return request.body.checksums if length != 0 else {default: _of_nothing(default), **request.body.checksums}
+        if length != 0:
+            return request.body.checksums
+        return {default: checksums.of_nothing(default), **request.body.checksums}
 
     written = parts.write(context, request, upload, request.body, sums)
     shown = upload.algorithm or sent or checksums.DEFAULT
@@ -46,10 +50,6 @@ def _check_algorithm(upload: MultipartUpload, sent: str) -> None:
         f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
         f"actual checksum Type: {sent.lower() or 'null'}",
     )
-
-
-def _of_nothing(algorithm: str) -> str:
-    return checksums.encode(checksums.ALGORITHMS[algorithm].new().digest())
 
 
 OPERATIONS = (Operation("UploadPart", "PUT", "object", upload, "s3:PutObject", "uploadId"),)

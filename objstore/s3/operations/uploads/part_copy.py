@@ -46,7 +46,7 @@ def copy(context: Context, request: S3Request) -> Response:
     flow = Outflow(stored, length)
     stream = copying.Summed(flow, algorithm)
     try:
-        written = parts.write(context, request, upload, stream, lambda: {algorithm: stream.checksum.value})
+        written = parts.write(context, request, upload, stream, lambda: stream.checksums)
     finally:
         flow.close()
     headers = {"Content-Type": "application/xml"}
