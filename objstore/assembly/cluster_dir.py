@@ -25,7 +25,7 @@ from objstore.auth.users_file import TOKEN_KEY_NAME, USERS_NAME, ensure_first_us
 from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
 from objstore.core.policies import ring_name
-from objstore.runtime.cluster_conf import FILE_NAME
+from objstore.runtime.cluster_conf import FILE_NAME, PACKED_LIMIT_OF_NEW
 from objstore.runtime.files import FILES, exists
 
 _HOST = re.compile(r"(?:r(?P<region>\d+))?(?:z(?P<zone>\d+))?(?(region)-|(?(zone)-))(?P<address>.+)")
@@ -138,6 +138,7 @@ def cluster_text(policies: tuple[str, ...]) -> str:
     ]
     for index, name in enumerate(policies):
         lines += ["", f"[storage-policy:{index}]", f"name = {name}", f"default = {'no' if index else 'yes'}"]
+        lines += [f"packed_limit = {PACKED_LIMIT_OF_NEW}"]
     return "\n".join(lines) + "\n"
 
 

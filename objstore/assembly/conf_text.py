@@ -28,6 +28,7 @@ _CLUSTER_SAMPLE = """\
 [storage-policy:0]
 name = Policy-0
 default = yes
+packed_limit = {packed_limit}
 # One section per policy; its objects are placed by object.ring, those of policy N by object-N.ring.
 {policy}
 [limits]
@@ -41,6 +42,7 @@ def sample(kind: str) -> str:
     if kind == CLUSTER:
         return _CLUSTER_SAMPLE.format(
             hash=settings.sample(cluster_conf.HASH),
+            packed_limit=cluster_conf.PACKED_LIMIT_OF_NEW,
             policy=settings.sample(cluster_conf.POLICY),
             limits=settings.sample(cluster_conf.LIMITS),
             consistency=settings.sample(cluster_conf.CONSISTENCY),

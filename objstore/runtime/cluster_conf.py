@@ -7,6 +7,7 @@
     [storage-policy:0]
     name = gold
     default = yes
+    packed_limit = 64K
 
     [limits]
     max_file_size = 5G
@@ -32,6 +33,9 @@ from objstore.runtime import settings
 from objstore.runtime.settings import Setting, boolean, choice, duration, setting, size, table, words
 
 FILE_NAME = "objstore.conf"
+# Written into the sections of new policies. Without the setting nothing is packed: a policy made before it existed goes
+# on as it was until its operator decides.
+PACKED_LIMIT_OF_NEW = "64K"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class PolicySettings:
     default: bool = setting(boolean, "no", "use this policy for containers created without one")
     deprecated: bool = setting(boolean, "no", "refuse new containers in this policy")
     engine: str = setting(choice("file", "memory"), "file", "type of the policy: how objects are stored")
-    packed_limit: int = setting(size, "0", "size of the largest object that is packed into volumes; 0: none is")
+    packed_limit: int = setting(size, "0", "size of the largest object packed into volumes; 0: none. New policies: 64K")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import psutil
 
 from harness.client import Client, log_in
 from harness.commands import invoke
+from harness.copies import Copy, copy_of
 from harness.hosts import PROXY, RELAY_OFFSET, Network, State, environment
 from harness.processes import READY_SECONDS, Program, find, kill, obey_permissions, run, stop, wait_until
 from objstore.cli.locate import locate
@@ -150,7 +151,7 @@ class Cluster:
         controlled: bool = False,
         policies: Iterable[str] = (),
         mount_check: bool = False,
-        packed_limit: str = "0",
+        packed_limit: str = "64K",
     ) -> None:
         self.directory = directory
         self.etc = directory / "etc"
@@ -298,19 +299,21 @@ class Cluster:
         """Updates that wait for a server."""
         return [path for host in self.hosts for path in find(self.devices(host), "*/async_pending*/*/*")]
 
-    def data_files(self, place: Place) -> dict[int, Path]:
-        """The object's .data files by host."""
-        found = {host: sorted(find(self.devices(host) / place.path, "*.data")) for host in self.hosts}
-        return {host: paths[-1] for host, paths in found.items() if paths}
+    def copies(self, place: Place, policy: int = 0) -> dict[int, Copy]:
+        """The object's data by host, on each one's first device."""
+        found = {host: copy_of(self.devices(host) / "d1", policy, place.partition, place.hash) for host in self.hosts}
+        return {host: copy for host, copy in found.items() if copy is not None}
 
     def quarantined(self) -> list[Path]:
         return [path for host in self.hosts for path in find(self.devices(host), "*/quarantined/*/*")]
 
 
 def unsound(roots: Iterable[Path]) -> list[str]:
-    """Findings of `objstore info` about the objects of devices that no server has taken out of the way meanwhile."""
+    """Findings of `objstore info` about the files of objects and volumes that no server has put away meanwhile."""
     found = []
-    for batch in _batches([str(path) for root in roots for path in find(root, "objects*/*/*/*/*.data")], 500):
+    patterns = ("objects*/*/*/*/*.data", "packed*/volumes/*.volume")
+    paths = [str(path) for root in roots for pattern in patterns for path in find(root, pattern)]
+    for batch in _batches(paths, 500):
         done = subprocess.run(
             [str(Path(sys.executable).with_name("objstore")), "info", "--json", *batch],
             capture_output=True, text=True, timeout=READY_SECONDS, check=False,

@@ -242,7 +242,7 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=4)
     parser.add_argument("--devices", type=int, default=1, help="of each host")
     parser.add_argument("--policy", action="append", default=[], help="name of a storage policy; may be repeated")
-    parser.add_argument("--packed-limit", default="0", help="of all policies, as in objstore.conf")
+    parser.add_argument("--packed-limit", default="64K", help="of all policies, as in objstore.conf; 0: files alone")
     parser.add_argument("--settle", type=float, default=90, help="seconds in which all must come to rest")
     parser.add_argument("--keep", action="store_true", help="leave the cluster's directory for a look")
     options = parser.parse_args()

@@ -18,35 +18,30 @@ from objstore.core.expiry_queue import ExpiryQueue
 PATIENCE = 60  # seconds; a round begins every 10
 
 
-def a_copy(cluster: Cluster, place: Place) -> Path:
-    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
-    return next(iter(cluster.data_files(place).values()))
-
-
-@pytest.mark.parametrize("damage", ["a bit", "the end", "all of it"])
+@pytest.mark.parametrize(
+    ("size", "damage"),
+    [(300_000, "a bit"), (300_000, "the end"), (300_000, "all of it"), (3000, "a bit"), (3000, "all of it")],
+)
 def test_a_copy_that_no_one_reads_is_found_and_made_whole(
-    cluster: Cluster, client: Client, container: str, damage: str
+    cluster: Cluster, client: Client, container: str, size: int, damage: str
 ) -> None:
-    body = os.urandom(300_000)
+    body = os.urandom(size)
     assert client.put(f"{container}/object", body).status == 201
     place = cluster.locate(client.account, container, "object")
     cluster.damaged.add(place.hash)
-    bad = a_copy(cluster, place)
-    inode = bad.stat().st_ino
+    wait_until(lambda: len(cluster.copies(place)) == 3, "three copies")
+    host, bad = next(iter(cluster.copies(place).items()))
     if damage == "a bit":
-        with open(bad, "r+b") as file:
-            file.seek(200_000)
-            (byte,) = file.read(1)
-            file.seek(200_000)
-            file.write(bytes([byte ^ 1]))
+        bad.flip(size * 2 // 3)
     else:
-        os.truncate(bad, {"the end": 1000, "all of it": 0}[damage])
+        bad.cut({"the end": 1000, "all of it": -1}[damage])
 
     def put_away() -> bool:
         return any(each.name.startswith(place.hash) for each in cluster.quarantined())
 
     def whole() -> bool:
-        return bad.exists() and bad.stat().st_ino != inode and bad.stat().st_size > len(body)
+        copy = cluster.copies(place).get(host)
+        return copy is not None and (copy.mark, copy.start) != (bad.mark, bad.start) and copy.size >= size
 
     wait_until(put_away, "the copy in quarantine", PATIENCE)
     wait_until(whole, "another in its place", PATIENCE)
@@ -85,7 +80,7 @@ def test_an_expired_object_whose_row_in_the_queue_is_lost_goes_from_disks(
     assert client.put(f"{container}/ends", b"content", {"X-Delete-After": "10"}).status == 201
     when = int(client.head(f"{container}/ends")["X-Delete-At"])
     place = cluster.locate(client.account, container, "ends")
-    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
+    wait_until(lambda: len(cluster.copies(place)) == 3, "three copies")
     queue = ExpiryQueue().container(when, place.hash)
     queue_place = cluster.locate(queue.account, queue.container or "")
     row = f"{when:010d}-{client.account}/{container}/ends"
@@ -93,18 +88,18 @@ def test_an_expired_object_whose_row_in_the_queue_is_lost_goes_from_disks(
     _change_rows(cluster, queue_place, f"DELETE FROM object WHERE name = '{row}'")
     assert _rows(cluster, queue_place, row) == 0
     assert time.time() < when
-    wait_until(lambda: not cluster.data_files(place), "disks without it", PATIENCE)
+    wait_until(lambda: not cluster.copies(place), "disks without it", PATIENCE)
     wait_until(lambda: client.names(container) == [], "a listing without it", PATIENCE)
 
 
 def test_a_row_whose_object_is_gone_is_taken_out(cluster: Cluster, client: Client, container: str) -> None:
     for name in ("gone", "there"):
-        assert client.put(f"{container}/{name}", b"content").status == 201
+        assert client.put(f"{container}/{name}", b"too large to be packed".ljust(70_000)).status == 201
     place = cluster.locate(client.account, container, "gone")
-    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
-    while files := cluster.data_files(place):  # replicators put back what others have still
-        for path in files.values():
-            path.unlink(missing_ok=True)
+    wait_until(lambda: len(cluster.copies(place)) == 3, "three copies")
+    while copies := cluster.copies(place):  # replicators put back what others have still
+        for copy in copies.values():
+            copy.path.unlink(missing_ok=True)
     assert client.get(f"{container}/gone").status == 404
     wait_until(lambda: client.names(container) == ["there"], "the row to be gone", PATIENCE)
 

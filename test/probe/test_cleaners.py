@@ -5,31 +5,31 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 from harness.client import Client
 from harness.cluster import KINDS, Cluster
-from harness.processes import find, wait_until
+from harness.copies import Copy
+from harness.processes import wait_until
 
 COUNT = 12
 SECONDS = 60
 pytestmark = pytest.mark.cluster(policies=("gold", "silver"), controlled=False)
 
 
-class Files:
-    """The files with data of some objects, by path, in a directory of the policy's that they are looked for in."""
+class Copies:
+    """The data of some objects, by path, in a policy that they are looked for in."""
 
-    def __init__(self, cluster: Cluster, client: Client, paths: Iterable[str], directory: str = "objects") -> None:
-        self._roots = [cluster.devices(host) for host in cluster.hosts]
-        found = {path: cluster.locate(client.account, *path.split("/")).path for path in paths}
-        self._below = {path: below.replace("d1/objects/", f"d1/{directory}/") for path, below in found.items()}
+    def __init__(self, cluster: Cluster, client: Client, paths: Iterable[str], policy: int = 0) -> None:
+        self._cluster = cluster
+        self._policy = policy
+        self._places = {path: cluster.locate(client.account, *path.split("/")) for path in paths}
 
-    def of(self, path: str) -> list[Path]:
-        return [file for root in self._roots for file in find(root / self._below[path], "*.data")]
+    def of(self, path: str) -> list[Copy]:
+        return list(self._cluster.copies(self._places[path], self._policy).values())
 
-    def all(self) -> list[Path]:
-        return [file for path in self._below for file in self.of(path)]
+    def all(self) -> list[Copy]:
+        return [copy for path in self._places for copy in self.of(path)]
 
 
 def _listed_everywhere(cluster: Cluster, client: Client, container: str) -> list[list[str]]:
@@ -49,7 +49,7 @@ def test_expired_objects_go_from_listings_and_disks(cluster: Cluster, client: Cl
     assert client.post(going[0], {"X-Delete-After": "1"}).status == 202
     for path in going[1:]:
         assert client.put(path, b"x" * 1000, {"X-Delete-After": "1"}).status == 201
-    files = Files(cluster, client, going)
+    copies = Copies(cluster, client, going)
     for kind in KINDS:
         cluster.servers[kind, 2].kill()
     names = sorted(path.partition("/")[2] for path in staying)
@@ -57,7 +57,7 @@ def test_expired_objects_go_from_listings_and_disks(cluster: Cluster, client: Cl
     for path in going:
         assert client.head(path).status == 404
     cluster.start()
-    wait_until(lambda: not files.all(), "disks without it", SECONDS)
+    wait_until(lambda: not copies.all(), "disks without it", SECONDS)
     for path in staying:
         assert client.get(path).body == b"again"
     # The replica of the host that was away lists the expired objects until it has been told.
@@ -71,10 +71,10 @@ def test_a_deleted_account_is_emptied_also_on_a_host_that_was_away(cluster: Clus
     assert other.put("two", headers={"X-Storage-Policy": "silver"}).status == 201
     for path in paths:
         assert other.put(path, b"x" * 1000).status == 201
-    files = [Files(cluster, other, paths[:COUNT]), Files(cluster, other, paths[COUNT:], "objects-1")]
+    copies = [Copies(cluster, other, paths[:COUNT]), Copies(cluster, other, paths[COUNT:], 1)]
 
-    def left() -> list[Path]:
-        return [file for one in files for file in one.all()]
+    def left() -> list[Copy]:
+        return [copy for one in copies for copy in one.all()]
 
     assert len(left()) == 3 * len(paths)
     wait_until(lambda: other.head()["X-Account-Container-Count"] == "2", "the account to know of both")
@@ -114,7 +114,7 @@ def test_a_container_made_twice_ends_with_all_objects_under_one_policy(cluster: 
     written = {f"{container}/o{number}": f"content {number}".encode() * 500 for number in range(COUNT)}
     for path, body in written.items():
         assert client.put(path, body, {"X-Object-Meta-Color": "blue"}).status == 201
-    gold, silver = Files(cluster, client, written), Files(cluster, client, written, "objects-1")
+    gold, silver = Copies(cluster, client, written), Copies(cluster, client, written, 1)
     assert len(silver.all()) >= 2 * COUNT
     cluster.start()
     wait_until(lambda: not silver.all(), "nothing under the policy that lost", SECONDS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from harness.client import Client, log_in
 from harness.cluster import Cluster
-from harness.faults import flip, truncate
+from harness.copies import Copy, copies
 from harness.processes import Serve, find, wait_until
 
 SIZES = [1000, 300_000, 5_000_000]
@@ -28,12 +28,18 @@ def logged_in(server: Serve) -> Client:
     return log_in(known["endpoint"], known["user"], known["key"])
 
 
-def a_copy(cluster: Cluster, client: Client, path: str) -> tuple[int, Path]:
-    """Host and .data file of one of the three copies of `container/object`."""
+def a_copy(cluster: Cluster, client: Client, path: str) -> tuple[Copy, Callable[[], bool]]:
+    """One of the three copies of `container/object`, and whether it is still there, not one in its place."""
     place = cluster.locate(client.account, *path.split("/"))
     cluster.damaged.add(place.hash)
-    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
-    return next(iter(cluster.data_files(place).items()))
+    wait_until(lambda: len(cluster.copies(place)) == 3, "three copies")
+    host, copy = next(iter(cluster.copies(place).items()))
+
+    def is_there() -> bool:
+        now = cluster.copies(place).get(host)
+        return now is not None and (now.mark, now.start) == (copy.mark, copy.start)
+
+    return copy, is_there
 
 
 @pytest.fixture
@@ -50,18 +56,17 @@ def test_the_only_copy_rots(single: Serve, size: int, where: float) -> None:
     body = bytes(range(256)) * (size // 256)
     client.put("c")
     client.put("c/object", body)
-    (path,) = find(single.data / "devices", "d1/objects/*/*/*/*.data")
-    position = int(len(body) * where)
-    flip(path, position)
+    (copy,) = copies(single.data / "devices" / "d1")
+    assert copy.is_packed == (size <= 65536)
+    copy.flip(int(len(body) * where))
     try:
         answer = client.get("c/object")
     except Exception:  # broken off, which tells the client
         answer = None
     assert answer is None or answer.status in (404, 503)
     assert client.get("c/object").status in (404, 503)
-    assert not path.exists()
-    (bad,) = find(single.data / "devices", "d1/quarantined/*/*/*.data")
-    assert bad.name == path.name
+    assert not [*copies(single.data / "devices" / "d1")]
+    assert len(find(single.data / "devices", "d1/quarantined/*/*/*.data")) == 1
     assert client.put("c/object", body).status == 201
     assert client.get("c/object").body == body
 
@@ -75,50 +80,50 @@ def test_a_copy_rots_and_another_is_served(
     path = f"{container}/object"
     assert client.put(path, body).status == 201
     before = len(cluster.quarantined())
-    host, bad = a_copy(cluster, client, path)
-    flip(bad, int(len(body) * where))
-    inode = bad.stat().st_ino
+    bad, is_there = a_copy(cluster, client, path)
+    bad.flip(int(len(body) * where))
 
     def found_out() -> bool:
         answer = client.get(path)
         assert (answer.status, answer.body) == (200, body)
-        return not is_there(bad, inode)
+        return not is_there()
 
-    wait_until(found_out, f"the copy on host {host} to be read", 30)
+    wait_until(found_out, f"the copy {bad} to be read", 30)
     assert len(cluster.quarantined()) == before + 1
 
 
-def is_there(path: Path, inode: int) -> bool:
-    """That very file, not one in its place."""
-    try:
-        return path.stat().st_ino == inode
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.parametrize("damage", ["cut", "emptied", "grown", "no metadata"])
-def test_a_copy_is_damaged_in_another_way(cluster: Cluster, client: Client, container: str, damage: str) -> None:
-    body = bytes(range(256)) * 1000
+@pytest.mark.parametrize(
+    ("size", "damage"),
+    [
+        *((300_000, damage) for damage in ("cut", "emptied", "grown", "no metadata")),
+        *((3000, damage) for damage in ("cut", "emptied", "no metadata")),
+    ],
+)
+def test_a_copy_is_damaged_in_another_way(
+    cluster: Cluster, client: Client, container: str, size: int, damage: str
+) -> None:
+    body = bytes(range(250)) * (size // 250)
     path = f"{container}/object"
     client.put(path, body)
-    _, bad = a_copy(cluster, client, path)
-    inode = bad.stat().st_ino
+    bad, is_there = a_copy(cluster, client, path)
     match damage:
         case "cut":
-            truncate(bad, 1000)
+            bad.cut(1000)
         case "emptied":
-            truncate(bad, 0)
+            bad.cut(-1)
         case "grown":
-            with open(bad, "ab") as file:
+            with open(bad.path, "ab") as file:
                 file.write(b"more")
+        case _ if bad.is_packed:
+            bad.flip(-20)
         case _:
-            for name in os.listxattr(bad):
-                os.removexattr(bad, name)
+            for name in os.listxattr(bad.path):
+                os.removexattr(bad.path, name)
 
     def found_out() -> bool:
         answer = client.get(path)
         assert (answer.status, answer.body) == (200, body)
-        return not is_there(bad, inode)
+        return not is_there()
 
     wait_until(found_out, "the copy to be read", 30)
 

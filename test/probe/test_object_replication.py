@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from pathlib import Path
 
 import pytest
 from harness import rings
 from harness.client import Client
 from harness.cluster import Cluster, Place
+from harness.copies import Copy, changes_of
 from harness.processes import find, wait_until
 
 from objstore.core.names import Name
@@ -18,6 +18,7 @@ from objstore.ring import Ring
 from objstore.runtime import cluster_conf
 
 COUNT = 40
+SIZES = [5000, 70_000]  # packed, and in files
 
 
 def put_many(client: Client, container: str, count: int = COUNT, size: int = 5000) -> dict[str, bytes]:
@@ -37,39 +38,40 @@ def places(cluster: Cluster, client: Client, paths: list[str]) -> dict[str, Plac
         name_hash = salt.hash(Name(client.account, *path.split("/", 1)))
         partition = ring.partition(name_hash)
         primaries = [int(node.ip.rpartition(".")[2]) for node in ring.primaries(partition)]
-        directory = f"d1/objects/{partition}/{name_hash[-3:]}/{name_hash}"
-        found[path] = Place(partition, name_hash, primaries, [], directory)
+        found[path] = Place(partition, name_hash, primaries, [], "")
     return found
 
 
 def holders(cluster: Cluster, place: Place) -> set[int]:
-    return set(cluster.data_files(place))
+    return set(cluster.copies(place))
 
 
 def empty(cluster: Cluster, host: int) -> None:
     """A new disk in the place of a broken one, as far as objects go."""
-    for path in find(cluster.devices(host), "d1/objects*"):
-        shutil.rmtree(path, ignore_errors=True)
+    for pattern in ("d1/objects*", "d1/packed*"):
+        for path in find(cluster.devices(host), pattern):
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def birth(cluster: Cluster, place: Place) -> tuple[int, int] | None:
+def birth(cluster: Cluster, place: Place) -> tuple[Copy, int] | None:
     """Tells host 2's copy of an object from any that is made in its place; None where it has none."""
-    path = cluster.data_files(place).get(2)
-    if path is None:
+    copy = cluster.copies(place).get(2)
+    if copy is None:
         return None
-    status = path.stat()
-    return status.st_ino, status.st_ctime_ns
+    return copy, 0 if copy.is_packed else copy.path.stat().st_ctime_ns
 
 
-def flip(path: Path) -> None:
-    with open(path, "r+b") as file:
-        (byte,) = file.read(1)
-        file.seek(0)
-        file.write(bytes([byte ^ 1]))
+def deletions(cluster: Cluster, host: int, place: Place) -> list[str]:
+    """The tombstones of a name on a host, in files or packed."""
+    packed, files = changes_of(cluster.devices(host) / "d1", 0, place.partition, place.hash)
+    return [
+        name for name in [*(str(entry.change) for entry in packed), *(path.name for path in files)] if ".ts" in name
+    ]
 
 
-def test_an_emptied_device_is_refilled(cluster: Cluster, client: Client, container: str) -> None:
-    written = put_many(client, container)
+@pytest.mark.parametrize("size", SIZES)
+def test_an_emptied_device_is_refilled(cluster: Cluster, client: Client, container: str, size: int) -> None:
+    written = put_many(client, container, size=size)
     known = places(cluster, client, list(written)[:8])
     wait_until(lambda: all(holders(cluster, place) == {*place.primaries} for place in known.values()), "all copies")
     before = {path: birth(cluster, place) for path, place in known.items()}
@@ -106,7 +108,7 @@ def test_a_missed_deletion_does_not_come_back(cluster: Cluster, client: Client, 
     assert holders(cluster, place) == {away}
     cluster.servers["object", away].start()
     wait_until(lambda: not holders(cluster, place), "the deletion to arrive")
-    assert find(cluster.devices(away) / place.path, "*.ts")
+    assert deletions(cluster, away, place)
     assert client.get(path).status == 404
 
 
@@ -135,20 +137,21 @@ def test_a_replicator_killed_in_mid_transfer_goes_on(cluster: Cluster, client: C
             assert cluster.ask("object", emptied, "GET", target) == (200, written[path])
 
 
-def test_a_copy_that_was_quarantined_is_made_whole(cluster: Cluster, client: Client, container: str) -> None:
-    path = f"{container}/object"
-    assert client.put(path, b"content" * 1000).status == 201
+@pytest.mark.parametrize("size", SIZES)
+def test_a_copy_that_was_quarantined_is_made_whole(cluster: Cluster, client: Client, container: str, size: int) -> None:
+    path, body = f"{container}/object", os.urandom(size)
+    assert client.put(path, body).status == 201
     place = cluster.locate(client.account, container, "object")
     wait_until(lambda: holders(cluster, place) == {*place.primaries}, "all copies")
-    host, file = next(iter(cluster.data_files(place).items()))
+    host, copy = next(iter(cluster.copies(place).items()))
     cluster.damaged.add(place.hash)
-    flip(file)
+    copy.flip(0)
     target = f"{place.partition}/{client.account}/{path}"
     try:
         cluster.ask("object", host, "GET", target)  # finds it
     except OSError:
         pass
-    wait_until(lambda: cluster.ask("object", host, "GET", target) == (200, b"content" * 1000), "a new copy")
+    wait_until(lambda: cluster.ask("object", host, "GET", target) == (200, body), "a new copy")
     assert cluster.quarantined()
 
 

@@ -14,7 +14,8 @@ from urllib.request import Request, urlopen
 import pytest
 from botocore.exceptions import ClientError
 from harness.client import Client, log_in
-from harness.processes import Serve, command, find, run, wait_until
+from harness.copies import copies
+from harness.processes import Serve, command, run, wait_until
 from harness.s3 import boto_client
 
 CLASSES = "STANDARD_IA=cold, DEEP_ARCHIVE=cold, INTELLIGENT_TIERING=warm"
@@ -29,9 +30,8 @@ class Shop(NamedTuple):
 
     def stored(self, policy: int) -> list[int]:
         """Sizes of the objects that a policy keeps, those of under 1 KiB (lists, records) left out."""
-        place = "objects" if policy == 0 else f"objects-{policy}"
-        found = find(self.server.data / "devices", f"*/{place}/*/*/*/*.data")
-        return sorted(size for size in (path.stat().st_size for path in found) if size > 1024)
+        found = [copy for device in (self.server.data / "devices").iterdir() for copy in copies(device, policy)]
+        return sorted(copy.size for copy in found if copy.size > 1024)
 
 
 @pytest.fixture(scope="module")

@@ -57,16 +57,17 @@ def fill(around: Surroundings, size: int = 1) -> dict[Location, list[str]]:
     return places
 
 
-def test_devices_of_one_process_are_kept_equal(data: DataDir) -> None:
+@pytest.mark.parametrize(("size", "directory"), [(1, "packed"), (70_000, "objects")])
+def test_devices_of_one_process_are_kept_equal(data: DataDir, size: int, directory: str) -> None:
     around, work = make(data)
-    places = fill(around)
+    places = fill(around, size)
     report = run_once(work)
     assert (report["sent_total"], report["removed_total"], report["handoffs_left"]) == (3 * COUNT, COUNT, 0)
     lost = next(iter(places.values()))[0]
-    shutil.rmtree(Path(data.devices) / lost / "objects")
+    shutil.rmtree(Path(data.devices) / lost / directory)
     report = run_once(work)
     for place, devices in places.items():
-        assert all(around.devices.get(device).objects(0).info(place).size == 1 for device in devices)
+        assert all(around.devices.get(device).objects(0).info(place).size == size for device in devices)
     assert report["failures"] == 0
     assert run_once(work)["sent_total"] == report["sent_total"]
 

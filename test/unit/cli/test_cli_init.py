@@ -91,6 +91,7 @@ def test_rings_hold_the_hosts_with_their_ports(tmp_path: Path) -> None:
     policies = cluster_conf.load(str(tmp_path)).policies
     assert [(policy.index, policy.name) for policy in policies] == [(0, "gold"), (1, "silver")]
     assert policies.default.name == "gold"
+    assert [policy.packed_limit for policy in policies] == [65536, 65536]
 
 
 def test_a_second_init_is_refused_and_changes_nothing(tmp_path: Path) -> None:

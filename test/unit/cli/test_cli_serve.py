@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from objstore.assembly.data_dir import DataDir, prepare
 from objstore.cli.main import main
 from objstore.core.errors import ConfigError
+from objstore.runtime import cluster_conf
 
 Start = Callable[..., Any]
 
@@ -110,6 +111,21 @@ def test_numbers_other_than_those_of_the_first_start(
             prepare(data, devices, replicas)
     else:
         prepare(data, devices, replicas)
+
+
+def test_a_new_directory_packs_and_an_earlier_one_goes_on_without(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path))
+    conf = Path(data.cluster_conf)
+
+    def packed_limit() -> int:
+        prepare(data, None, None)
+        return cluster_conf.load(data.etc).policies.default.packed_limit
+
+    assert packed_limit() == 65536
+    earlier = conf.read_text().replace("packed_limit = 64K\n", "")
+    conf.write_text(earlier)
+    assert packed_limit() == 0
+    assert conf.read_text() == earlier
 
 
 def test_more_replicas_than_devices_leave_nothing_behind(tmp_path: Path) -> None:
