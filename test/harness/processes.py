@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-READY_SECONDS = 60
+READY_SECONDS = 180  # most of it is for busy machines
 _PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
 _CAP_DAC_OVERRIDE = 1
