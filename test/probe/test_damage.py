@@ -166,13 +166,16 @@ class TestFullDisk:
         finally:
             server.stop()
 
-    def test_a_disk_that_another_program_filled_is_read_and_emptied(self, small_disk: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("size", [20_000, 100_000])
+    def test_a_disk_that_another_program_filled_is_read_and_emptied(
+        self, small_disk: Path, tmp_path: Path, size: int
+    ) -> None:
         """Workers died of SIGBUS on mapped files, and a deletion found no block for its tombstone."""
         server = started(tmp_path)
         try:
             client = logged_in(server)
             client.put("c")
-            bodies = {f"{number:02}": bytes([number]) * 100_000 for number in range(20)}
+            bodies = {f"{number:02}": bytes([number]) * size for number in range(20)}
             for name, body in bodies.items():
                 assert client.put(f"c/{name}", body).status == 201
             with open(small_disk / "of another program", "wb", buffering=0) as filler, contextlib.suppress(OSError):
@@ -180,8 +183,9 @@ class TestFullDisk:
                     filler.write(bytes(4096))
             for name, body in bodies.items():
                 assert client.get(f"c/{name}").body == body
-            assert client.put("c/more", b"more").status in (507, 503)
-            for name in bodies:
+            more = client.put("c/more", bytes(size)).status
+            assert more in (201, 503, 507)  # a volume may have room yet, or daemons that report have used the ballast
+            for name in [*bodies, *(["more"] if more == 201 else [])]:
                 assert client.delete(f"c/{name}").status == 204
             assert client.names("c") == []
         finally:
