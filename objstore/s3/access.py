@@ -207,6 +207,8 @@ class Access:
         if not decision.allowed:
             request.environ.setdefault("objstore.log_info", []).append(f"denied:{decision.rule}")
             raise S3Error("AccessDenied")
+        if question.pays:
+            request.charged = True
 
     def _judge(self, request: S3Request, question: Question, info: ContainerInfo) -> Judge:
         return Judge(self._layer, request.context, question, partial(circumstances, request), info, self.defaults)

@@ -236,7 +236,10 @@ class S3Filter:
         if operation.name in _UPLOADS and not declared.has_length(request.headers):
             raise S3Error("MissingContentLength")
         request.body.settle_empty()
-        return operation.handler(self._context, request)
+        response = operation.handler(self._context, request)
+        if request.charged:
+            response.headers["x-amz-request-charged"] = "requester"
+        return response
 
     def _check_guards(self, request: S3Request, operation: Operation) -> None:
         """Check the request by its equivalent of Swift. DeleteObjects checks each of its keys."""

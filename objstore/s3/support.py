@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from objstore.s3 import members
 from objstore.s3.catalog import CATALOG, Documented
 from objstore.s3.language import checksums
 from objstore.s3.operation import Operation
 from objstore.s3.operations import OPERATIONS
 from objstore.s3.request import declared
-from objstore.s3.request.amz_headers import HEADERS, Treatment
+from objstore.s3.request.amz_headers import HEADERS, PREFIXES, Treatment
 from objstore.s3.settings import SETTINGS
 
 _HEAD = """\
@@ -39,13 +40,26 @@ _TAIL = """
   {harmless}. A header that S3 does not document is refused in a request that changes something, and ignored in others
   (setting `unknown_amz_headers`).
 
+## Members of requests
+
+The members of the operations above that are supported, in full or in part. Headers that are refused or ignored are
+listed above. A test walks the model of an SDK, and fails at a member that none of the lists has.
+
+- Headers: {http}, {done}, and those that begin with {prefixes}.
+- Query parameters: {parameters}.
+
+Elements of documents. One that is refused is answered NotImplemented, or as S3 answers it if S3 refuses it too.
+
+| element | read | refused | ignored |
+| --- | --- | --- | --- |
+{elements}
 ## Settings of the filter `s3`
 
 | setting | default | |
 | --- | --- | --- |
 """
 # Operations that have an answer elsewhere than in a file of `operations`, or that no client requests.
-_SPECIAL = {
+SPECIAL = {
     "OptionsObject": ("yes", "CORS preflight"),
     "ListDirectoryBuckets": ("no", "there are no directory buckets; the request lists the general ones"),
     "CreateSession": ("no", "for directory buckets"),
@@ -68,18 +82,38 @@ def document() -> str:
         default=checksums.DEFAULT,
         refused=_headers(Treatment.REFUSED),
         harmless=_headers(Treatment.HARMLESS),
+        http=_names(sorted(members.HTTP_HEADERS)),
+        done=_headers(Treatment.DONE),
+        prefixes=_names(prefix.lower() for prefix in PREFIXES),
+        parameters=_names(sorted(members.QUERY)),
+        elements="".join(_line(_element(parent)) for parent in members.ELEMENTS),
     )
     return _HEAD.format(yes=count.count("yes"), partly=count.count("partly")) + operations + tail + settings
 
 
 def _headers(treatment: Treatment) -> str:
-    return ", ".join(f"`{name.lower()}`" for name, treated in HEADERS.items() if treated is treatment)
+    return _names(name.lower() for name, treated in HEADERS.items() if treated is treatment)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _element(parent: str) -> tuple[str, str, str, str]:
+    """Return the row of an element of documents and those within it."""
+
+    def others(treatment: Treatment) -> str:
+        found = [path for path, treated in members.OTHER_ELEMENTS.items() if treated is treatment]
+        return _names(path.rpartition("/")[2] for path in found if path.rpartition("/")[0] == parent)
+
+    read = _names(members.ELEMENTS[parent].split())
+    return f"`{parent}`", read, others(Treatment.REFUSED), others(Treatment.HARMLESS)
 
 
 def _row(documented: Documented, operations: Iterable[Operation]) -> tuple[str, str, str, str]:
     request = _request(documented)
-    if documented.name in _SPECIAL:
-        return (documented.name, request, *_SPECIAL[documented.name])
+    if documented.name in SPECIAL:
+        return (documented.name, request, *SPECIAL[documented.name])
     for operation in operations:
         if (operation.method, operation.level, operation.subresource, operation.header) == documented[1:]:
             return (documented.name, request, "partly" if operation.note else "yes", operation.note)

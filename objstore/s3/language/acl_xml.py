@@ -43,7 +43,7 @@ def from_xml(document: bytes, expected_owner: str, is_account: Callable[[str], b
     """Return the ACL of a document, whose owner must be the present one: it cannot change.
 
     is_account: returns whether a text is a canonical id. Raises S3Error MalformedACLError, AccessDenied,
-    InvalidArgument, UnresolvableGrantByEmailAddress, InvalidRequest.
+    InvalidArgument, MethodNotAllowed, InvalidRequest.
     """
     try:
         root = xml.parse(document, "AccessControlPolicy")
@@ -66,7 +66,7 @@ def _grant(element: Any) -> Grant:
     kind = grantee.get(_TYPE) or next((kind for kind, child in _CHILD.items() if grantee.find(child) is not None), "")
     value = xml.text(grantee, _CHILD.get(kind, ""), "") if kind in _CHILD else ""
     if kind == "AmazonCustomerByEmail":
-        raise S3Error("UnresolvableGrantByEmailAddress")
+        raise S3Error("MethodNotAllowed")  # as S3 answers since October 2025
     if not value or (kind == "CanonicalUser" and value in GROUPS):
         raise S3Error("MalformedACLError")
     if kind == "Group" and value not in GROUPS:

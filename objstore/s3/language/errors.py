@@ -87,6 +87,7 @@ ERRORS: dict[str, Meaning] = {
     "InvalidRequest": Meaning(400, "Invalid Request"),
     "InvalidSecurity": Meaning(403, "The provided security credentials are not valid."),
     "InvalidStorageClass": Meaning(400, "The storage class you specified is not valid"),
+    "InvalidObjectState": Meaning(403, "The operation is not valid for the object's storage class"),
     "InvalidTag": Meaning(
         400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."
     ),
@@ -152,9 +153,6 @@ ERRORS: dict[str, Meaning] = {
     ),
     "SlowDown": Meaning(503, "Please reduce your request rate."),
     "TooManyBuckets": Meaning(400, "You have attempted to create more buckets than allowed"),
-    "UnresolvableGrantByEmailAddress": Meaning(
-        400, "The email address you provided does not match any account on record."
-    ),
     "UserKeyMustBeSpecified": Meaning(
         400,
         "The bucket POST must contain the specified field name. If it is specified, please check the order of"

@@ -63,7 +63,12 @@ def from_xml(root: Any, limit: int = MAX_OF_OBJECT) -> dict[str, str]:
     """Return the tags of a Tagging document (see `xml.parse`); raises S3Error MalformedXML, InvalidTag, BadRequest."""
     if root.tag != "Tagging" or len(root) != 1 or root[0].tag != "TagSet":
         raise S3Error("MalformedXML")
-    return checked((_pair(tag) for tag in root[0]), limit)
+    return from_list(root[0], limit)
+
+
+def from_list(tags: Any, limit: int) -> dict[str, str]:
+    """Return the tags of an element with Tag elements; raises S3Error MalformedXML, InvalidTag, BadRequest."""
+    return checked((_pair(tag) for tag in tags), limit)
 
 
 def _pair(tag: Any) -> tuple[str, str]:

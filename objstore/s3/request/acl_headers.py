@@ -72,7 +72,7 @@ def from_headers(headers: Mapping[str, str], owners: Owners, is_account: Callabl
     """Return the ACL in a request's headers, by name or grant by grant; None if they have none.
 
     is_account: returns whether a text is a canonical id. Raises S3Error InvalidRequest, InvalidArgument,
-    UnresolvableGrantByEmailAddress.
+    MethodNotAllowed.
     """
     name = headers.get(CANNED_HEADER)
     values = [(permission, headers[header]) for header, permission in GRANT_HEADERS.items() if header in headers]
@@ -93,7 +93,7 @@ def _header_grantee(item: str) -> str:
     kind = match[1]
     value = match[2] if match[2] is not None else match[3]
     if kind == "emailAddress":
-        raise S3Error("UnresolvableGrantByEmailAddress")
+        raise S3Error("MethodNotAllowed")  # as S3 answers since October 2025
     if kind == "uri" and value not in GROUPS:
         raise S3Error("InvalidArgument", "Invalid group uri", {"ArgumentName": "uri", "ArgumentValue": value})
     if kind == "id" and value in GROUPS:

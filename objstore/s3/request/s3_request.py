@@ -55,12 +55,12 @@ class S3Request:
     text, `Content-Encoding` without aws-chunked. context: for calls of the object layer. identity: the client's.
     account: the one that it works in, '' for anonymous requests. operation: its name, after routing. version_id: of the
     query, '' for none. signing: the kind of its signature, None for none. containers: of the buckets that were resolved
-    for it, by name.
+    for it, by name. charged: the bucket's owner does not pay for requests, and the client agreed to pay for this one.
     """
 
     __slots__ = (
-        "account", "body", "bucket", "containers", "context", "environ", "headers", "identity", "key", "method",
-        "operation", "query", "region", "signing", "source_ip",
+        "account", "body", "bucket", "charged", "containers", "context", "environ", "headers", "identity", "key",
+        "method", "operation", "query", "region", "signing", "source_ip",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +89,7 @@ class S3Request:
         self.region = region
         self.signing = signing
         self.operation = ""
+        self.charged = False
         self.source_ip: str = environ.get("REMOTE_ADDR", "")
 
     @property

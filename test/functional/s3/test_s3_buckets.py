@@ -237,6 +237,21 @@ def test_a_bucket_is_created_with_what_was_asked(s3: Any, new_bucket: NewBucket)
     controls = s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]
     assert controls == {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
     assert len(s3.get_bucket_acl(Bucket=name)["Grants"]) == 2
+    tagged = new_bucket(CreateBucketConfiguration={"Tags": [{"Key": "a", "Value": "b c"}]})
+    assert s3.get_bucket_tagging(Bucket=tagged)["TagSet"] == [{"Key": "a", "Value": "b c"}]
+    twice = {"Tags": [{"Key": "a", "Value": "b"}] * 2}
+    assert failure(s3.create_bucket, Bucket=fresh(), CreateBucketConfiguration=twice) == (400, "InvalidTag")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "<CreateBucketConfiguration><Bucket><Type>Directory</Type></Bucket></CreateBucketConfiguration>",
+        "<CreateBucketConfiguration><Location><Name>a</Name></Location></CreateBucketConfiguration>",
+    ],
+)
+def test_buckets_that_are_not_here(raw: S3, document: str) -> None:
+    assert code_of(raw.put(f"/{fresh()}", document.encode())) == (501, "NotImplemented")
 
 
 # Configuration
@@ -270,6 +285,8 @@ def test_versioning_is_kept(s3: Any, raw: S3, bucket: str) -> None:
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == state
     bad = b"<VersioningConfiguration><Status>On</Status></VersioningConfiguration>"
     assert code_of(raw.put(f"/{bucket}?versioning", bad)) == (400, "MalformedXML")
+    mfa = b"<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>"
+    assert code_of(raw.put(f"/{bucket}?versioning", mfa)) == (501, "NotImplemented")
     empty = b"<VersioningConfiguration/>"
     assert code_of(raw.put(f"/{bucket}?versioning", empty)) == (400, "IllegalVersioningConfigurationException")
 
@@ -301,7 +318,8 @@ def test_who_pays_for_requests_takes_effect(s3: Any, s3_other: Any, bucket: str)
     s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
     assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "Requester"
     assert failure(s3_other.list_objects_v2, Bucket=bucket) == (403, "AccessDenied")
-    s3_other.list_objects_v2(Bucket=bucket, RequestPayer="requester")
+    assert s3_other.list_objects_v2(Bucket=bucket, RequestPayer="requester")["RequestCharged"] == "requester"
+    assert "RequestCharged" not in s3.list_objects_v2(Bucket=bucket, RequestPayer="requester")  # the owner pays
     s3.list_objects_v2(Bucket=bucket)
     bad = {"Payer": "Somebody"}
     assert failure(s3.put_bucket_request_payment, Bucket=bucket, RequestPaymentConfiguration=bad) == (

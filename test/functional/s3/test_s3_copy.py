@@ -240,6 +240,8 @@ def test_renamings_that_are_refused(raw: S3, bucket: str, source: str) -> None:
     assert code_of(rename(raw, bucket, source, source)) == (400, "InvalidRequest")
     assert code_of(rename(raw, bucket, source, "x/")) == (400, "InvalidRequest")
     assert code_of(rename(raw, bucket, "", "x")) == (400, "InvalidArgument")
+    for dated in ({"If_Modified_Since": EARLY}, {"If_Unmodified_Since": LATE}):  # of the destination; were ignored
+        assert code_of(rename(raw, bucket, source, "x", **dated)) == (501, "NotImplemented")
     answer = raw.put(f"/{bucket}/x?renameObject", b"", {"x-amz-rename-source": "%FF"})
     assert code_of(answer) == (400, "InvalidArgument")
     assert error_of(answer)["ArgumentName"] == "x-amz-rename-source"

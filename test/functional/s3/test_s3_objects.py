@@ -508,3 +508,17 @@ def test_attributes(s3: Any, bucket: str, raw: S3) -> None:
         assert code_of(answer) == (400, "InvalidArgument")
     answer = raw.get(f"/{bucket}/none?attributes", {"x-amz-object-attributes": "ETag"})
     assert code_of(answer) == (404, "NoSuchKey")
+
+
+def test_nothing_is_archived_and_so_nothing_is_restored(s3: Any, raw: S3, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=BODY, StorageClass="GLACIER_IR")
+    with pytest.raises(ClientError) as caught:
+        s3.restore_object(Bucket=bucket, Key="k", RestoreRequest={"Days": 1})
+    error = caught.value.response["Error"]
+    assert (error["Code"], error["StorageClass"]) == ("InvalidObjectState", "GLACIER_IR")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    request = b"<RestoreRequest><Days>1</Days></RestoreRequest>"
+    assert code_of(raw.request("POST", f"/{bucket}/none?restore", {}, request)) == (404, "NoSuchKey")
+    assert code_of(raw.request("POST", f"/{bucket}/k?restore", {}, b"<Restore")) == (400, "MalformedXML")
+    listed = s3.list_objects_v2(Bucket=bucket, OptionalObjectAttributes=["RestoreStatus"])["Contents"][0]
+    assert "RestoreStatus" not in listed

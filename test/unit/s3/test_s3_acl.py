@@ -62,7 +62,7 @@ def test_headers_grant_one_by_one() -> None:
     ("headers", "code"),
     [
         ({"X-Amz-Acl": "private", "X-Amz-Grant-Read": 'id="me"'}, "InvalidRequest"),
-        ({"X-Amz-Grant-Read": 'emailAddress="a@b.c"'}, "UnresolvableGrantByEmailAddress"),
+        ({"X-Amz-Grant-Read": 'emailAddress="a@b.c"'}, "MethodNotAllowed"),
         ({"X-Amz-Grant-Read": 'uri="http://elsewhere"'}, "InvalidArgument"),
         ({"X-Amz-Grant-Read": 'id="nobody"'}, "InvalidArgument"),
         ({"X-Amz-Grant-Read": "nobody"}, "InvalidArgument"),
@@ -119,7 +119,7 @@ def document(kind: str = "CanonicalUser", who: str = "<ID>me</ID>", what: str = 
         (document(kind="Group", who="<URI>x</URI>"), "InvalidArgument"),
         (document(who="<ID>nobody</ID>"), "InvalidArgument"),
         (document(kind="AmazonCustomerByEmail", who="<EmailAddress>a@b</EmailAddress>"),
-         "UnresolvableGrantByEmailAddress"),
+         "MethodNotAllowed"),
         (document(owner="you"), "AccessDenied"),
     ],
 )  # fmt: skip

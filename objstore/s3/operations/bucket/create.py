@@ -8,8 +8,9 @@ from objstore.access.bucket import ACL, BUCKET_OWNER_ENFORCED, OWNERSHIP, OWNERS
 from objstore.layers import documents
 from objstore.layers.interface import ContainerOptions
 from objstore.s3.access import refuse_public
+from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
-from objstore.s3.language import xml
+from objstore.s3.language import tags, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.request.acl_headers import Owners, asks_for_acl, from_headers
@@ -22,7 +23,7 @@ _CLASSIC = "us-east-1"  # the region of a bucket without a constraint; here an o
 
 
 def create(context: Context, request: S3Request) -> Response:
-    _check_location(request.body.whole(context.settings.max_xml_body), context.settings)
+    tagging = _configured(request.body.whole(context.settings.max_xml_body), context.settings)
     if request.header("X-Amz-Bucket-Object-Lock-Enabled").lower() == "true":
         raise S3Error("NotImplemented", "", {"Header": "x-amz-bucket-object-lock-enabled"})
     ownership = _ownership(request)
@@ -31,6 +32,8 @@ def create(context: Context, request: S3Request) -> Response:
     headers = documents.headers(ACL, stored)
     if ownership:
         headers |= documents.headers(OWNERSHIP, ownership)
+    if tagging:
+        headers |= documents.headers(bucket_config.TAGGING, tagging)
     options = ContainerOptions(headers, policy=context.classes.of_buckets)
     if not context.buckets.create(request, request.bucket, options):
         if context.settings.region != _CLASSIC:
@@ -49,14 +52,23 @@ def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
     documents.keep(context.layer, request.context, name, ACL, acl.dump(granted, request.account))
 
 
-def _check_location(body: bytes, settings: S3Settings) -> None:
-    """Check the region. Raises S3Error MalformedXML, InvalidLocationConstraint, IllegalLocationConstraintException."""
+def _configured(body: bytes, settings: S3Settings) -> str:
+    """Return the stored form of the tags in a CreateBucketConfiguration, after a check of its region.
+
+    Raises S3Error MalformedXML, InvalidLocationConstraint, IllegalLocationConstraintException, InvalidTag, BadRequest,
+    and NotImplemented for a bucket in a zone.
+    """
     if not body.strip():
-        return
+        return ""
     root = xml.parse(body, "CreateBucketConfiguration")
-    constraint = xml.text(root, "LocationConstraint")
-    if root.find("Location") is not None or root.find("Bucket") is not None or root.find("Tags") is not None:
+    if root.find("Location") is not None or root.find("Bucket") is not None:
         raise S3Error("NotImplemented")
+    _check_region(xml.text(root, "LocationConstraint"), settings)
+    listed = root.find("Tags")
+    return "" if listed is None else tags.dump(tags.from_list(listed, tags.MAX_OF_BUCKET))
+
+
+def _check_region(constraint: str, settings: S3Settings) -> None:
     region = settings.region
     if constraint in ("", region, *settings.accepted_regions) or (constraint == "EU" and region == "eu-west-1"):
         return

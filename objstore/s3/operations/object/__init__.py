@@ -11,6 +11,7 @@ from objstore.s3.operations.object import (
     post,
     put,
     rename,
+    restore,
     tagging,
 )
 
@@ -25,5 +26,6 @@ RESOURCES = (
     post,
     put,
     rename,
+    restore,
     tagging,
 )

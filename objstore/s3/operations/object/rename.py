@@ -27,10 +27,14 @@ from objstore.web.responses import Response
 
 SOURCE = "X-Amz-Rename-Source"
 _SOURCE_CONDITIONS = "X-Amz-Rename-Source-"
+_DATES = ("If-Modified-Since", "If-Unmodified-Since")  # of the destination, which the store cannot check as it commits
 _PREFIXES = ("X-Object-Meta-", "X-Object-Sysmeta-S3-", "X-Object-Transient-Sysmeta-S3-", DELETE_AT)
 
 
 def rename(context: Context, request: S3Request) -> Response:
+    for name in _DATES:
+        if name in request.headers:
+            raise S3Error("NotImplemented", "", {"Header": name})
     key = _source_key(request)
     bucket = request.bucket
     context.access.require(request, "s3:GetObject", bucket, key)
