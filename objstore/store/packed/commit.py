@@ -4,7 +4,8 @@ One thread of a device runs `PackedCommitter.run` for everything that has queued
 
 1. the names are locked, in the order of their numbers, so that two groups never wait for each other;
 2. each guard is asked, with the name's changes as they are now;
-3. the records of all that may be made are appended to a volume and synced, together;
+3. the records of all that may be made are appended to a volume and synced, together, behind the places of those that
+   they may replace: a power cut may take the marks of step 4 and leave the index, and then these are marked again;
 4. the index gets an entry for each; entries that are obsolete with it go, and their records are marked dead before,
    so that none of them counts again if what hides it is removed one day;
 5. the names are unlocked.
@@ -129,6 +130,7 @@ class _PackedGroup:
         self._arrivals = arrivals
         self._accepted: list[int] = []
         self._files: dict[int, list[Change]] = {}
+        self._before: dict[int, list[Entry]] = {}
         self._places: list[Place] = []
         self._shown = 0
         self._is_settled = True  # the records marked dead are those that have left the index
@@ -139,7 +141,8 @@ class _PackedGroup:
         for index, arrival in enumerate(self._arrivals):
             try:
                 self._files[index] = self._names.files_of(arrival.location)
-                if self._is_admitted(arrival, self._files[index]):
+                self._before[index] = self._names.find(arrival.location)
+                if self._is_admitted(arrival, self._before[index], self._files[index]):
                     self._accepted.append(index)
             except OSError as error:
                 self.outcomes[index] = translate(error, self._names.layout.root)
@@ -148,7 +151,9 @@ class _PackedGroup:
 
     def append(self) -> None:
         if self._accepted:
-            self._places = self._names.volumes.append([self._arrivals[index].outgoing for index in self._accepted])
+            replaced = [entry.place for index in self._accepted for entry in self._before[index]]
+            records = [self._arrivals[index].outgoing for index in self._accepted]
+            self._places = self._names.volumes.append(records, replaced)
 
     def show(self) -> None:
         volumes = self._names.volumes
@@ -157,7 +162,7 @@ class _PackedGroup:
             if files:  # they may make the record obsolete
                 self._names.make_files_durable(arrival.location)
             dead: list[Place] = []
-            adding = _adding(Entry(arrival.change, place), files, dead)
+            adding = _adding(Entry(arrival.change, place), self._before[index], files, dead)
             self._names.edit(arrival.location, adding, partial(self._kill, dead))
             self._shown += 1
             self._is_settled = True
@@ -186,10 +191,9 @@ class _PackedGroup:
             if outcome is None:
                 self.outcomes[index] = cause
 
-    def _is_admitted(self, arrival: PackedArrival, files: list[Change]) -> bool:
+    def _is_admitted(self, arrival: PackedArrival, entries: list[Entry], files: list[Change]) -> bool:
         """Is it to be written? Not if it is there already. Raises Conflict, and what the guard raises."""
         location, change = arrival.location, arrival.change
-        entries = self._names.find(location)
         changes = [entry.change for entry in entries] + files
         if arrival.guard is not None and change not in counting(changes):
             arrival.guard(newest_of(changes), lambda: self._names.live_info(location, entries, files))
@@ -221,12 +225,18 @@ def stored_already(location: Location, change: Change) -> Conflict:
     return Conflict(f"{location.hash}/{change} already holds another change", change.timestamp)
 
 
-def _adding(new: Entry, files: list[Change], dead: list[Place]) -> Callable[[list[Entry]], list[Entry]]:
-    """Add an entry, and drop those that are obsolete with it, whose places are added to `dead`."""
+def _adding(
+    new: Entry, before: list[Entry], files: list[Change], dead: list[Place]
+) -> Callable[[list[Entry]], list[Entry]]:
+    """Add an entry, and drop those that are obsolete with it, whose places are added to `dead`.
+
+    An index that was rebuilt meanwhile may have it, in place of those that were there before.
+    """
 
     def change(entries: list[Entry]) -> list[Entry]:
         dead.clear()
         if new in entries:
+            dead.extend(entry.place for entry in before if entry not in entries)
             return entries
         every = [*entries, new]
         if len(every) == 1 and not files:

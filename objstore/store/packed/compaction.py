@@ -4,7 +4,7 @@ For each volume: it is claimed, so that no one appends to it. Its records are re
 points at are copied in groups. Of a group, in this order, with the names locked:
 
 1. the index is asked again;
-2. the copies are appended to a volume, synced;
+2. the copies are appended to a volume behind the places of their records, synced;
 3. of each record that the index still points at, it is marked dead, then the index is pointed at the copy; else the
    copy is marked dead.
 
@@ -26,8 +26,8 @@ Nothing is revived. After a power cut the index is rebuilt of records that are n
   with them.
 - A process that is killed after step 2 leaves copies that the index does not point at. They lie behind the position
   that is noted in their volume. Whoever replays that tail takes a copy only for the same change (`Header.is_copy`),
-  never as a change that the index lacks. Only if that very change is removed, and the power cut, before the replay,
-  would a rebuilt index have it again.
+  never as a change that the index lacks. Before a change is removed for good, with its name locked, such tails are
+  replayed (`recovery.put_in_tails`), so that no copy of it is left.
 """
 
 from __future__ import annotations
@@ -196,6 +196,8 @@ class Compactor:
         size = 0
         for place, header in self._volumes.scan(volume):
             walk.meet(place)
+            if not header.is_change:
+                continue
             if not self._points_at(header.name_hash, place):
                 walk.dropped += 1
                 continue
@@ -227,14 +229,21 @@ class Compactor:
                     sound.append(live)
             if not records:
                 return 0
-            copies = self._volumes.append(records)
-            for live, copy in zip(sound, copies, strict=True):
-                self._repoint(live, copy)
-            self._volumes.indexed()
+            copies = self._volumes.append(records, [live.place for live in sound])
+            self._point_at_copies(sound, copies)
         length = sum(copy.length for copy in copies)
         self.counts.records_copied += len(copies)
         self.counts.bytes_copied += length
         return length
+
+    def _point_at_copies(self, sound: Sequence[_Live], copies: Sequence[Place]) -> None:
+        try:
+            for live, copy in zip(sound, copies, strict=True):
+                self._repoint(live, copy)
+            self._volumes.indexed()
+        except BaseException:
+            self._volumes.close()  # before the names are unlocked: the others are those of a writer that died
+            raise
 
     def _repoint(self, live: _Live, copy: Place) -> None:
         """Point the index at a copy if it points at the record; mark the other of the two dead."""

@@ -44,10 +44,11 @@ def describe_volume(path: str, with_records: bool = False, files: Files = FILES)
         file = files.open(path)
         size = files.size(file.fd)
         dead = volumes.dead(number)
-        records = [_Found(*found) for found in volumes.scan(number, verify=True)]
+        found = [_Found(*each) for each in volumes.scan(number, verify=True)]
     finally:
         volumes.close()
-    gaps = list(_gaps(records, size))
+    records = [each for each in found if each.header.is_change]
+    gaps = list(_gaps(found, size))
     tail = gaps.pop() if gaps and gaps[-1][1] == size else (size, size)
     is_free = _is_zero(files, path, *tail)
     problems = [f"the record at {place.position} does not match its checksums"
@@ -58,9 +59,9 @@ def describe_volume(path: str, with_records: bool = False, files: Files = FILES)
         "number": number,
         "length": size,
         "records": len(records),
-        "dead_records": sum(found.place.position in dead for found in records),
-        "live_bytes": _bytes(found for found in records if found.place.position not in dead),
-        "dead_bytes": _bytes(found for found in records if found.place.position in dead),
+        "dead_records": sum(each.place.position in dead for each in records),
+        "live_bytes": _bytes(each for each in records if each.place.position not in dead),
+        "dead_bytes": _bytes(each for each in found if each.place.position in dead or not each.header.is_change),
         "free_bytes": tail[1] - tail[0] if is_free else 0,
         "torn_bytes": 0 if is_free else tail[1] - tail[0],
         "problems": problems,
@@ -68,8 +69,8 @@ def describe_volume(path: str, with_records: bool = False, files: Files = FILES)
     }
     if with_records:
         facts["record_list"] = [
-            {**_of_header(found.header, found.place), "dead": found.place.position in dead, "sound": found.is_sound}
-            for found in records
+            {**_of_header(each.header, each.place), "dead": each.place.position in dead, "sound": each.is_sound}
+            for each in records
         ]
     return facts
 

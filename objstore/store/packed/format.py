@@ -8,7 +8,7 @@ an object for one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from awscrt.checksums import crc32c
@@ -44,8 +44,12 @@ MAX_METADATA = (1 << 24) - 1 - HEADER_SIZE  # the index has 3 bytes for a record
 
 # The same as in the index.
 _TYPED_METADATA = 4  # metadata with a content type
-_CODES = {DATA: 1, METADATA: 2, TOMBSTONE: 3}
-_KINDS = {1: DATA, 2: METADATA, 3: TOMBSTONE, _TYPED_METADATA: METADATA}
+REPLACED = "replaced"  # no change: what the records behind it replace
+_CODES = {DATA: 1, METADATA: 2, TOMBSTONE: 3, REPLACED: 5}
+_KINDS = {1: DATA, 2: METADATA, 3: TOMBSTONE, _TYPED_METADATA: METADATA, 5: REPLACED}
+
+# Volume and position of a record that others of the group replace.
+_PLACE = struct.Struct("<II")
 
 # Position and length of a dead record, CRC32C of these seeded with the volume's tag.
 _MARK = struct.Struct("<III")
@@ -71,6 +75,11 @@ class Header(NamedTuple):
     metadata_crc: int
     content_crc: int
     is_copy: bool = False
+
+    @property
+    def is_change(self) -> bool:
+        """False of a record that names what others replace."""
+        return self.change.kind != REPLACED
 
     @property
     def head(self) -> int:
@@ -101,6 +110,17 @@ class Record(NamedTuple):
     change: Change
     metadata: bytes
     content: memoryview | bytes
+
+
+def replaced_record(places: Iterable[tuple[int, int]]) -> Outgoing:
+    """Return the record that names places, each a volume and a position."""
+    metadata = b"".join([_PLACE.pack(*place) for place in places])
+    return Outgoing("0" * 32, Change(Timestamp(0), REPLACED), metadata, (), 0)
+
+
+def decode_replaced(record: Buffer) -> list[tuple[int, int]]:
+    """Return the places that such a record names. It must have been verified."""
+    return list(_PLACE.iter_unpack(memoryview(record)[HEADER_SIZE:]))
 
 
 def padded(length: int) -> int:
@@ -197,7 +217,7 @@ def is_data(code: int) -> bool:
 
 def is_whole_change(code: int) -> bool:
     """Return whether the code of a kind is that of data or a tombstone, of which a name has one."""
-    return code in _KINDS and _KINDS[code] != METADATA
+    return _KINDS.get(code) in (DATA, TOMBSTONE)
 
 
 def verify_head(tag: bytes, head: Buffer, name_hash: str, change: Change) -> bytes:

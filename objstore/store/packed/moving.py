@@ -177,7 +177,6 @@ class Mover:
         for group in _grouped(self._in_volumes()):
             step(len(group), _size(group))
             self._unpack(group)
-        self._volumes.sync_marks()
 
     def _in_volumes(self) -> Iterator[_Moving]:
         for name_hash, entry in self._indexed():
@@ -230,12 +229,15 @@ class Mover:
             dead[:] = [entry.place for entry in entries if entry.change == change]
             return [entry for entry in entries if entry.change != change]
 
+        def mark() -> None:
+            self._volumes.kill(dead)
+            self._volumes.sync_marks()
+
         number = lock_number_of(location.hash)
         self._locks.acquire(number)
         try:
             if change in self._names.files_of(location):
-                self._names.edit(location, without)
-                self._volumes.kill(dead)
+                self._names.edit(location, without, mark)
         finally:
             self._locks.release(number)
         return bool(dead)

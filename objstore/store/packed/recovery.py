@@ -38,6 +38,7 @@ import contextlib
 import os
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
@@ -100,6 +101,19 @@ def checkpoint(files: Files, directory: str, volumes: Volumes, index: Index, boo
         write_state(files, recovery.index, state)
 
 
+def put_in_tails(files: Files, directory: str, volumes: Volumes, index: Index) -> None:
+    """Put into the index what writers left that died. Raises StaleIndex, DamagedIndex, OSError.
+
+    Call it with the name of a change locked before that change is removed for good: a copy of it in a tail would
+    bring it back later.
+    """
+    recovery: _Recovery | None = None
+    for volume in volumes.left_by_dead():
+        recovery = recovery or _Recovery(files, directory, volumes, "")
+        with contextlib.suppress(FileNotFoundError, Unsound):
+            recovery.replay_tail(index, volume)
+
+
 class Settled(NamedTuple):
     """The entries of a name that count, and the places of records that are obsolete."""
 
@@ -122,10 +136,12 @@ class _FilledVolumes(NamedTuple):
     """The records put into an index. positions: how far, by volume.
 
     unsettled: volume and position of records that a process may be about to take back; they make no others dead.
+    replaced: volume and position of records that may have left the index for them; not of a rebuild, which judges all.
     """
 
     positions: dict[int, VolumePosition]
     unsettled: set[tuple[int, int]]
+    replaced: set[tuple[int, int]] | None
 
 
 class _Recovery:
@@ -205,16 +221,22 @@ class _Recovery:
                 if claimed is None:
                     continue  # its writer puts them in
                 try:
-                    self._replay_tail(index, volume)
+                    self.replay_tail(index, volume)
                 finally:
                     self._files.unlock(claimed.fd)
 
-    def _replay_tail(self, index: Index, volume: int) -> None:
+    def replay_tail(self, index: Index, volume: int) -> None:
+        """Put into the index what is missing of a volume that is claimed. Raises as `Index.edit`."""
         end = self._volumes.noted(volume)
         is_durable = False
+        replaced: set[tuple[int, int]] = set()
         for place, header, is_sound in self._volumes.scan(volume, end, verify=True):
             if place.position == end and is_sound:
                 end += padded(place.length)
+            if not header.is_change:
+                if is_sound:
+                    replaced.update(self._volumes.replaced_by(place))
+                continue
             entry = Entry(header.change, place)
             if not is_sound or entry in index.find(header.name_hash):
                 continue
@@ -222,6 +244,7 @@ class _Recovery:
                 self._volumes.sync(volume)
                 is_durable = True
             self._put_in(index, header.name_hash, entry, header.is_copy)
+        self._mark_again(index, replaced)
         self._volumes.note(volume, end)
 
     def _put_in(self, index: Index, name_hash: str, entry: Entry, is_copy: bool) -> None:
@@ -242,8 +265,21 @@ class _Recovery:
             dead[:] = settled.dead
             return settled.entries
 
-        index.edit(name_hash, change)
-        self._volumes.kill(dead)
+        index.edit(name_hash, change, lambda: self._volumes.kill(dead))
+
+    def _mark_again(self, index: Index, replaced: set[tuple[int, int]]) -> None:
+        """Mark those of the records replaced that have left the index, but whose marks were lost, or never made."""
+        by_volume: dict[int, set[int]] = defaultdict(set)
+        for volume, position in replaced:
+            by_volume[volume].add(position)
+        for volume, positions in sorted(by_volume.items()):
+            with contextlib.suppress(FileNotFoundError, Unsound):
+                for position in sorted(positions - self._volumes.dead(volume)):
+                    with contextlib.suppress(Unsound):
+                        header = self._volumes.header_at(volume, position)
+                        place = Place(volume, position, header.length, header.head)
+                        if all(entry.place != place for entry in index.find(header.name_hash)):
+                            self._volumes.kill((place,))
 
     # After a power cut
 
@@ -256,6 +292,8 @@ class _Recovery:
             with contextlib.suppress(FileNotFoundError, Unsound):
                 for position in self._volumes.dead_since(volume, at.older_marks if at else 0):
                     self._take_out(index, volume, position)
+        self._mark_again(index, collected.replaced or set())
+        self._volumes.sync_marks()
         index.sync()
         write_state(self._files, self.index, IndexState(self._boot, time.time(), collected.positions))
         self._note(collected)
@@ -282,6 +320,7 @@ class _Recovery:
         index = Index(self._files, aside, capacity=self._capacity)
         existing = set(self._volumes.numbers())
         collected = self._fill(index, existing, IndexState("", 0.0, {}))
+        self._volumes.sync_marks()
         index.sync()
         write_state(self._files, aside, IndexState(self._boot, time.time(), collected.positions))
         index.close()
@@ -316,7 +355,7 @@ class _Recovery:
 
     def _fill(self, index: Index, existing: Container[int], state: IndexState) -> _FilledVolumes:
         """Put in the records that lie behind the positions of a state."""
-        collected = _FilledVolumes({}, set())
+        collected = _FilledVolumes({}, set(), set() if state.boot else None)
         dead: list[Place] = []
 
         def merge(entries: list[Entry]) -> list[Entry]:
@@ -347,7 +386,10 @@ class _Recovery:
         end = max(start, noted)
         for place, header, is_sound in self._volumes.scan(volume, start, verify=True):
             if place.position < noted or is_sound:
-                if place.position not in dead:
+                if not header.is_change:
+                    if is_sound and collected.replaced is not None:
+                        collected.replaced.update(self._volumes.replaced_by(place))
+                elif place.position not in dead:
                     rows.add(encode_entry(bytes.fromhex(header.name_hash), Entry(header.change, place)))
                 if place.position >= noted and is_written:
                     collected.unsettled.add((volume, place.position))

@@ -39,7 +39,7 @@ from objstore.store.packed.index import Index
 from objstore.store.packed.lookup import Live, LivePacked, PackedNames
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.quarantine import take_away
-from objstore.store.packed.recovery import checkpoint, open_index
+from objstore.store.packed.recovery import checkpoint, open_index, put_in_tails
 from objstore.store.packed.volumes import Volumes
 from objstore.store.packed.writer import PackedWriter, WriterTools
 
@@ -170,14 +170,19 @@ class PackedStore(FileReplicaStore):
                 self._drop(location, set(obsolete))
 
     def _drop(self, location: Location, changes: set[Change]) -> list[Place]:
-        """Mark records dead, and take their entries out of the index; with the name locked."""
+        """Mark records dead, durably, and take their entries out of the index; with the name locked."""
         dead: list[Place] = []
 
         def without(entries: list[Entry]) -> list[Entry]:
             dead[:] = [entry.place for entry in entries if entry.change in changes]
             return [entry for entry in entries if entry.change not in changes]
 
-        self._names.edit(location, without, lambda: self.volumes.kill(dead))
+        def mark() -> None:
+            if dead:
+                self.volumes.kill(dead)
+                self.volumes.sync_marks()
+
+        self._names.edit(location, without, mark)
         return dead
 
     def _clear_files(self, location: Location, changes: Iterable[Change]) -> None:
@@ -324,16 +329,20 @@ class PackedStore(FileReplicaStore):
         files = self._names.files_of(location)
         if files:
             with self._locked(location):
+                self._put_in_tails()
                 obsolete = set(decide(self._names.changes_of(location)).obsolete)
                 self._drop(location, obsolete)
                 self.volumes.sync_marks()
             forget(self._upkeep, self.layout.hash_dir(location), (obsolete | changes).intersection(files))
         with self._locked(location):
+            self._put_in_tails()
             self.volumes.sync_marks()  # of what these hide
             gone = self._drop(location, changes)
-            if gone:
-                self.volumes.sync_marks()
         return len(gone) + len(changes.intersection(files))
+
+    def _put_in_tails(self) -> None:
+        """Put into the index what dead writers left; it may be a copy of a change that is about to be removed."""
+        self._names.on_index(lambda index: put_in_tails(self._files, self.layout.packed, self.volumes, index))
 
     def reclaim(self, partition: int, before: Timestamp) -> int:
         return self._run(self._reclaim, partition, before)

@@ -20,6 +20,7 @@ class VolumeDirectory:
 
     def __init__(self, files: Files, path: str) -> None:
         self.path = path
+        self._writers = f"{os.path.dirname(path)}/writers"
         self._files = files
 
     def volume_path(self, number: int) -> str:
@@ -46,6 +47,23 @@ class VolumeDirectory:
         for path in (os.path.dirname(self.path), self.path):
             with contextlib.suppress(FileExistsError):
                 self._files.mkdir(path)
+
+    def writers(self) -> list[int]:
+        """Return the numbers of the volumes that have a writer, or whose writer died."""
+        try:
+            return sorted(int(name) for name in self._files.list(self._writers) if name.isdecimal())
+        except FileNotFoundError:
+            return []
+
+    def add_writer(self, number: int) -> None:
+        """Note that a volume has a writer, before it appends; lost in a power cut."""
+        with contextlib.suppress(FileExistsError):
+            self._files.mkdir(self._writers)
+        self._files.open_to_append(f"{self._writers}/{number}").close()
+
+    def remove_writer(self, number: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._files.unlink(f"{self._writers}/{number}")
 
     def sync_names(self) -> None:
         """Make the names of all volumes and of the directories durable, whoever made them."""

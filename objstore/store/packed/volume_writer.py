@@ -31,6 +31,7 @@ from objstore.store.packed.format import (
     encode_note,
     encode_volume_header,
     padded,
+    replaced_record,
 )
 from objstore.store.packed.places import Place
 from objstore.store.packed.volume_directory import VolumeDirectory
@@ -89,10 +90,16 @@ class VolumeWriter:
         self._monotonic = monotonic
         self._volume: _Volume | None = None
 
-    def append(self, records: Sequence[Outgoing]) -> list[Place]:
+    def append(self, records: Sequence[Outgoing], replaced: Sequence[Place] = ()) -> list[Place]:
         """See `Volumes.append`."""
         if not records:
             return []
+        if replaced:
+            names = replaced_record((place.volume, place.position) for place in replaced)
+            return self._append([names, *records])[1:]
+        return self._append(records)
+
+    def _append(self, records: Sequence[Outgoing]) -> list[Place]:
         lengths = [HEADER_SIZE + len(each.metadata) + sum(map(len, each.content)) for each in records]
         total = sum(map(padded, lengths))
         volume = self._ready(total)
@@ -138,8 +145,13 @@ class VolumeWriter:
         self._volume = None
         if volume is not None:
             with contextlib.suppress(OSError):
-                self._note(volume, volume.indexed)
+                self._note_end(volume)
             self._let_go(volume.file)
+
+    def _note_end(self, volume: _Volume) -> None:
+        self._note(volume, volume.indexed)
+        if volume.indexed == volume.end:
+            self._directory.remove_writer(volume.number)
 
     def _note(self, volume: _Volume, position: int) -> None:
         if position != volume.noted:
@@ -168,6 +180,7 @@ class VolumeWriter:
             volume = None
         if volume is None:
             volume = self._adopt(total) or self._create()
+            self._directory.add_writer(volume.number)
             self._directory.sync_names()
             volume.good_until = now + _CHECK_SECONDS
             self._volume = volume
@@ -189,7 +202,7 @@ class VolumeWriter:
         """Let no one append to this volume again. The flag saves others the search for its end; it may be lost."""
         self._volume = None
         with contextlib.suppress(OSError):
-            self._note(volume, volume.indexed)
+            self._note_end(volume)
             self._files.write_at(volume.file.fd, (encode_closed(),), CLOSED_OFFSET)
             if volume.size > volume.end:
                 self._files.truncate(volume.file.fd, volume.end)

@@ -2,6 +2,8 @@
 
     <device>/packed[-<policy>]/volumes/<number>.volume
     <device>/packed[-<policy>]/volumes/<number>.dead
+    <device>/packed[-<policy>]/writers/<number>     exists while the volume has a writer, and until what that one left
+                                                    when it died is in the index
 
 Rules. A volume has one writer at a time, the process that holds the lock on it (flock). A record is whole and durable
 before its place is known to anyone. Nothing is written over a record, nor behind bytes that are not a record: a
@@ -34,6 +36,7 @@ from objstore.store.packed.format import (
     Record,
     decode_header,
     decode_marks,
+    decode_replaced,
     decode_volume_header,
     encode_mark,
     encode_note,
@@ -106,12 +109,13 @@ class Volumes:
 
     # Appending
 
-    def append(self, records: Sequence[Outgoing]) -> list[Place]:
+    def append(self, records: Sequence[Outgoing], replaced: Sequence[Place] = ()) -> list[Place]:
         """Append records to this process's volume, and return their places when they are durable.
 
-        After an error none of them counts: they are cut off again, or the volume is closed for writing.
+        replaced: places that may leave the index for them; these are written before them. After an error none of them
+        counts: they are cut off again, or the volume is closed for writing.
         """
-        return self._writer.append(records)
+        return self._writer.append(records, replaced)
 
     def own_number(self) -> int | None:
         """Return the number of the volume that this object appends to; None before its first record."""
@@ -300,6 +304,10 @@ class Volumes:
         del buffer[self._files.read_at(opened.file.fd, buffer, position) :]
         return decode_header(opened.tag, buffer)
 
+    def replaced_by(self, place: Place) -> list[tuple[int, int]]:
+        """Return the volumes and positions that a record of kind REPLACED names. It must have been verified."""
+        return decode_replaced(self.read_raw(place))
+
     def sync(self, volume: int) -> None:
         """Make durable what a process appended that may have died before it did so."""
         file = self._files.open_to_write(self._directory.volume_path(volume))
@@ -396,6 +404,24 @@ class Volumes:
         """
         file = self._files.open(self._directory.volume_path(volume))
         return file if self._files.try_lock(file.fd) else None
+
+    def left_by_dead(self) -> Iterator[int]:
+        """Iterate over the volumes whose writer died; each is claimed until the next.
+
+        What it had appended must be put into the index, and noted, by then.
+        """
+        for volume in self._directory.writers():
+            try:
+                claimed = self.claim(volume)
+            except FileNotFoundError:
+                self._directory.remove_writer(volume)
+                continue
+            if claimed is not None:
+                try:
+                    yield volume
+                    self._directory.remove_writer(volume)
+                finally:
+                    self._files.unlock(claimed.fd)
 
     def remove(self, volume: int) -> None:
         """Remove a volume, durably, then its marks. Whoever has it open can go on reading. May be repeated.

@@ -119,7 +119,7 @@ class Device:
         for volume in self.volumes.numbers():
             dead = self.volumes.dead(volume)
             for place, header, sound in self.volumes.scan(volume, verify=True):
-                if sound and place.position not in dead:
+                if sound and place.position not in dead and header.is_change:
                     found[header.name_hash].add(header.change)
         return {name: set(counting(changes)) for name, changes in found.items()}
 
@@ -158,7 +158,7 @@ def test_live_records_move_and_the_volume_goes(tmp_path: Path) -> None:
     counts = compactor.counts
     assert (counts.records_copied, counts.records_dropped, counts.volumes_removed) == (3, 5, 1)
     assert counts.bytes_freed == size - counts.bytes_copied > 0
-    assert all(header.is_copy for _, header in device.volumes.scan(3))
+    assert all(header.is_copy for _, header in device.volumes.scan(3) if header.is_change)
     assert not any(header.is_copy for _, header in device.volumes.scan(2))
 
 
@@ -425,14 +425,16 @@ def test_whenever_it_is_killed_the_next_compaction_ends_it(tmp_path: Path, monke
         compactor = device.compactor()
         finish(compactor, *device.volumes.numbers())
         assert device.counting() == counts
-        records = [header for volume in device.volumes.numbers() for _, header in device.volumes.scan(volume)]
+        found = [header for volume in device.volumes.numbers() for _, header in device.volumes.scan(volume)]
+        records = [header for header in found if header.is_change]
         live = [place for volume in device.volumes.numbers() for place in live_places(device, volume)]
         assert len(live) == len(counts) == len(records)
 
 
 def live_places(device: Device, volume: int) -> Iterable[Place]:
     dead = device.volumes.dead(volume)
-    return [place for place, _ in device.volumes.scan(volume) if place.position not in dead]
+    found = device.volumes.scan(volume)
+    return [place for place, header in found if place.position not in dead and header.is_change]
 
 
 def test_usage_is_what_is_live_and_dead(tmp_path: Path) -> None:

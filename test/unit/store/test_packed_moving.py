@@ -122,7 +122,7 @@ def live_records(root: Path) -> list[str]:
         f"{header.name_hash}/{header.change}"
         for volume in store.volumes.numbers()
         for place, header in store.volumes.scan(volume)
-        if place.position not in store.volumes.dead(volume)
+        if header.is_change and place.position not in store.volumes.dead(volume)
     )
 
 

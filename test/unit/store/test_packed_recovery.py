@@ -66,7 +66,7 @@ class Engine:
 
     def append(self, name_hash: str, change: Change, content: bytes = b"content" * 40, is_copy: bool = False) -> Place:
         outgoing = Outgoing(name_hash, change, b"metadata", [content], crc32c(content), is_copy)
-        return self.volumes.append([outgoing])[0]
+        return self.volumes.append([outgoing], [entry.place for entry in self.index.find(name_hash)])[0]
 
     def show(self, name_hash: str, entry: Entry) -> None:
         dead: list[Place] = []
@@ -76,8 +76,7 @@ class Engine:
             dead[:] = settled.dead
             return settled.entries
 
-        self.index.edit(name_hash, change)
-        self.volumes.kill(dead)
+        self.index.edit(name_hash, change, lambda: self.volumes.kill(dead))
         self.volumes.indexed()
 
     def forget(self, name_hash: str, change: Change) -> None:
@@ -97,6 +96,17 @@ class Engine:
 
     def checkpoint(self) -> None:
         checkpoint(self.files, self.directory, self.volumes, self.index, self.boot)
+
+    def unmarked(self) -> list[tuple[str, Change]]:
+        """Records neither marked nor in the index: a rebuild would bring them back, whatever was removed since."""
+        return [
+            (header.name_hash, header.change)
+            for volume in self.volumes.numbers()
+            for place, header, is_sound in self.volumes.scan(volume, verify=True)
+            if is_sound and header.is_change
+            if place.position not in self.volumes.dead(volume)
+            if Entry(header.change, place) not in self.index.find(header.name_hash)
+        ]
 
     def changes(self, name_hash: str) -> set[Change]:
         """Those in the index; each has its record."""
@@ -334,6 +344,30 @@ def test_after_a_power_cut_what_came_after_the_checkpoint_is_put_in(engine: Engi
     assert state is not None and state.boot == "two"
 
 
+def test_a_mark_that_a_power_cut_took_is_made_again(engine: Engine) -> None:
+    """Else a rebuild would bring the record back once what replaced it was removed."""
+    old = engine.put(name(1), data(1))
+    engine.volumes.roll()
+    engine.checkpoint()
+    engine.put(name(1), tombstone(2))
+    engine.put(name(1), tombstone(3))
+    os.unlink(f"{engine.directory}/volumes/{old.volume:08d}.dead")
+    engine = again(engine, "two")
+    assert engine.unmarked() == []
+    engine.forget(name(1), tombstone(3))
+    engine = without_index(engine)
+    assert engine.changes(name(1)) == set()
+
+
+def test_a_record_that_the_index_still_has_is_not_marked_although_a_group_that_failed_names_it(engine: Engine) -> None:
+    place = engine.put(name(1), data(1))
+    engine.volumes.kill([engine.append(name(1), data(2))])
+    for boot in ("one", "two"):
+        engine = again(engine, boot)
+        assert engine.changes(name(1)) == {data(1)}
+        assert place.position not in engine.volumes.dead(place.volume)
+
+
 def test_a_volume_that_was_removed_after_the_checkpoint_leaves_no_entries(engine: Engine) -> None:
     place = engine.put(name(1), data(1))
     engine.put(name(2), data(1))
@@ -476,6 +510,7 @@ def test_a_process_killed_at_any_step_hides_nothing_and_brings_nothing_back(tmp_
     def check(files: FaultyFiles, root: Path, client: Acknowledged) -> None:
         engine = Engine(FILES, root)
         client.check(engine)
+        assert engine.unmarked() == []
         engine = without_index(engine)
         client.check(engine)
         engine.put(name(9), data(9))
@@ -491,6 +526,7 @@ def test_a_power_cut_at_any_step_hides_nothing_and_brings_nothing_back(tmp_path:
         left = Path(files.outcome(tmp_path / f"{root.name}-left", seed))
         engine = Engine(FILES, left, "two")
         client.check(engine)
+        assert engine.unmarked() == []
         engine.put(name(9), data(9))
         client.check(again(engine, "three"))
         shutil.rmtree(left)
