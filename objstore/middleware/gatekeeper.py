@@ -89,19 +89,20 @@ _CLIENTS_PREFIXES = (
 _REMEMBERED = 4096  # limit of cached names, which clients choose
 
 
-class _MayPass(dict[str, bool]):
-    """Maps a key of environ to whether it passes. names, prefixes: of headers that pass, as keys of environ."""
+class _Passing(set[str]):
+    """Keys of environ that are known to pass. names, prefixes: of headers that pass, as keys of environ."""
 
     def __init__(self, names: Iterable[str], prefixes: Iterable[str]) -> None:
-        super().__init__()
-        self._names = frozenset(names)
+        super().__init__(names)
         self._prefixes = tuple(prefixes)
 
-    def __missing__(self, key: str) -> bool:
-        passes = key[:7] != "HTTP_X_" or key in self._names or key.startswith(self._prefixes)
-        if len(self) < _REMEMBERED:
-            self[key] = passes
-        return passes
+    def remove_others(self, environ: Environ) -> None:
+        """Remove the headers that do not pass."""
+        for key in [key for key in environ if key not in self]:
+            if key[:7] == "HTTP_X_" and not key.startswith(self._prefixes):
+                del environ[key]
+            elif len(self) < _REMEMBERED:
+                self.add(key)
 
 
 class _IsPrivate(dict[str, bool]):
@@ -130,7 +131,7 @@ class Gatekeeper:
         self._allow_reserved_names = allow_reserved_names
         self._is_private = _IsPrivate()
         keys = [ENVIRON_KEY[name] for name in further]
-        self._may_pass = _MayPass(
+        self._passing = _Passing(
             [*(ENVIRON_KEY[name] for name in _CLIENTS_NAMES), *(key for key in keys if key[-1] != "*")],
             [*(ENVIRON_KEY[name] for name in _CLIENTS_PREFIXES), *(key[:-1] for key in keys if key[-1] == "*")],
         )
@@ -138,9 +139,8 @@ class Gatekeeper:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         stamp = environ.get("HTTP_X_TIMESTAMP")
         reserved = environ.get("HTTP_X_ALLOW_RESERVED_NAMES")
-        may_pass = self._may_pass
-        for key in [key for key in environ if not may_pass[key]]:
-            del environ[key]
+        if not self._passing.issuperset(environ):
+            self._passing.remove_others(environ)
         if stamp is not None:
             inward = "HTTP_X_BACKEND_INBOUND_X_TIMESTAMP" if self._shunt_timestamp else "HTTP_X_TIMESTAMP"
             environ[inward] = stamp

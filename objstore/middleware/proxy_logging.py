@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from string import Formatter
+from typing import NamedTuple
 from urllib.parse import quote
 
 from objstore.core.errors import ConfigError
@@ -88,9 +89,9 @@ class _Quoted(dict[str, str]):
 class _Record:
     """A request, from its start to its log line. Made from environ before filters below change it."""
 
-    __slots__ = ("end", "environ", "headers", "input", "method", "path", "sent", "start", "status")
+    __slots__ = ("_start_response", "end", "environ", "headers", "input", "method", "path", "sent", "start", "status")
 
-    def __init__(self, environ: Environ, start: float) -> None:
+    def __init__(self, environ: Environ, start: float, start_response: StartResponse) -> None:
         self.environ = environ
         self.start = start
         self.end = start
@@ -100,6 +101,12 @@ class _Record:
         self.headers: list[tuple[str, str]] = []
         self.sent = 0
         self.input: CountedInput | None = None
+        self._start_response = start_response
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
+        self.status = int(status[:3])
+        self.headers = headers
+        return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
 
     @property
     def is_whole(self) -> bool:
@@ -108,6 +115,13 @@ class _Record:
             return True
         length = next((value for name, value in self.headers if name.lower() == "content-length"), None)
         return length is not None and self.sent >= int(length)
+
+
+class _Series(NamedTuple):
+    """The series that count requests of one kind, method, status and operation."""
+
+    requests: tuple[metrics.Value, ...]
+    seconds: tuple[metrics.Distribution, ...]
 
 
 class ProxyLogging:
@@ -144,23 +158,19 @@ class ProxyLogging:
         self._now = now
         self._quoted = _Quoted()
         self._dates: dict[int, str] = {}
-        self._line, self._further = _compile(template)
+        self._line, self._fields = _compile(template)
+        self._further = not _FURTHER.isdisjoint(self._fields)
+        self._series: dict[tuple[str, str, int, str | None], _Series] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if "objstore.logged" in environ or ("objstore.source" in environ and not self._subrequests):
             return self.app(environ, start_response)
         environ["objstore.logged"] = True
-        record = _Record(environ, self._now())
+        record = _Record(environ, self._now(), start_response)
         if environ.get("CONTENT_LENGTH", "0") not in ("0", "") or "HTTP_TRANSFER_ENCODING" in environ:
             record.input = environ["wsgi.input"] = counted_input(environ["wsgi.input"])
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
-            record.status = int(status[:3])
-            record.headers = headers
-            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
-
         try:
-            body = self.app(environ, start)
+            body = self.app(environ, record.start_response)
         except Exception as failure:
             record.status = status_of(failure)
             self._end(record)
@@ -184,64 +194,80 @@ class ProxyLogging:
         if record.input is not None and record.input.gone:
             record.status = 499
         self._count(record)
-        self._write(self._line % self._texts(record))
+        texts = self._texts(record)
+        if self._further:
+            texts += self._further_texts(record)
+        if self._fields != _FIELDS:
+            named = dict(zip((*_FIELDS, *_FURTHER_FIELDS), texts, strict=False))
+            texts = tuple([named[name] for name in self._fields])
+        self._write(self._line % texts)
 
     def _count(self, record: _Record) -> None:
-        kind = record.environ.get("objstore.kind") or _kind(record.path)
+        environ = record.environ
+        kind = environ.get("objstore.kind") or _kind(record.path)
         method = record.method if record.method in _METHODS else "other"
-        operation = record.environ.get("objstore.operation")
-        if operation is not None:  # of S3, from a small set
-            self._operations[operation, record.status].inc()
-            self._operation_seconds[operation].observe(record.end - record.start)
-        traffic = self._traffic
-        traffic.requests[kind, method, record.status].inc()
-        traffic.seconds[kind, method].observe(record.end - record.start)
-        if record.input is not None:
-            traffic.received[kind].inc(record.input.count)
+        key = kind, method, record.status, environ.get("objstore.operation")
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = self._series_of(*key)
+        seconds = record.end - record.start
+        received = record.input.count if record.input is not None else 0
+        for counter in series.requests:
+            counter.inc()
+        for histogram in series.seconds:
+            histogram.observe(seconds)
+        if received:
+            self._traffic.received[kind].inc(received)
         if record.sent:
-            traffic.sent[kind].inc(record.sent)
+            self._traffic.sent[kind].inc(record.sent)
         if self._statsd is not None:
-            received = record.input.count if record.input is not None else 0
             name = f"proxy-server.{kind}.{method}.{record.status}"  # as Swift calls it
-            self._statsd.request(name, record.end - record.start, received + record.sent)
+            self._statsd.request(name, seconds, received + record.sent)
 
-    def _texts(self, record: _Record) -> dict[str, str]:
-        """The fields of a line, as they stand in it."""
+    def _series_of(self, kind: str, method: str, status: int, operation: str | None) -> _Series:
+        """Return the series of requests of a kind. operation: of S3, from a small set."""
+        traffic = self._traffic
+        requests, seconds = (traffic.requests[kind, method, status],), (traffic.seconds[kind, method],)
+        if operation is None:
+            return _Series(requests, seconds)
+        return _Series((*requests, self._operations[operation, status]), (*seconds, self._operation_seconds[operation]))
+
+    def _texts(self, record: _Record) -> tuple[str, ...]:
+        """Return the fields of a line in the order of the usual template, as they stand in the line."""
         environ, quoted = record.environ, self._quoted
         value = environ.get
-        texts = {
-            "client_ip": quoted[_client_ip(environ)],
-            "remote_addr": quoted[value("REMOTE_ADDR", "")],
-            "end_time.datetime": self._date(record.end),
-            "method": quoted[record.method],
-            "path": self._path(record),
-            "protocol": quoted[value("SERVER_PROTOCOL", "")],
-            "status_int": str(record.status),
-            "referer": quoted[value("HTTP_REFERER", "")],
-            "user_agent": quoted[value("HTTP_USER_AGENT", "")],
-            "auth_token": quoted[self._obscured(value("HTTP_X_AUTH_TOKEN", ""))],
-            "bytes_recvd": str(record.input.count or "-") if record.input is not None else "-",
-            "bytes_sent": str(record.sent or "-"),
-            "client_etag": quoted[value("HTTP_ETAG", "")],
-            "transaction_id": value("objstore.trans_id") or "-",
-            "headers": self._request_headers(environ) if self._log_headers else "-",
-            "request_time": f"{record.end - record.start:.4f}",
-            "source": quoted[value("objstore.source", "")],
-            "log_info": self._log_info(value("objstore.log_info")),
-            "start_time": f"{record.start:.9f}",
-            "end_time": f"{record.end:.9f}",
-            "policy_index": quoted[_policy_index(record)],
-        }
-        if self._further:
-            texts |= self._further_texts(record)
-        return texts
+        start, end = record.start, record.end
+        token = value("HTTP_X_AUTH_TOKEN")
+        return (
+            quoted[_client_ip(environ)],
+            quoted[value("REMOTE_ADDR", "")],
+            self._date(end),
+            quoted[record.method],
+            self._path(record),
+            quoted[value("SERVER_PROTOCOL", "")],
+            str(record.status),
+            quoted[value("HTTP_REFERER", "")],
+            quoted[value("HTTP_USER_AGENT", "")],
+            quoted[self._obscured(token)] if token else "-",
+            str(record.input.count or "-") if record.input is not None else "-",
+            str(record.sent or "-"),
+            quoted[value("HTTP_ETAG", "")],
+            value("objstore.trans_id") or "-",
+            self._request_headers(environ) if self._log_headers else "-",
+            f"{end - start:.4f}",
+            quoted[value("objstore.source", "")],
+            self._log_info(value("objstore.log_info")),
+            f"{start:.9f}",
+            f"{end:.9f}",
+            quoted[_policy_index(record)],
+        )
 
-    def _further_texts(self, record: _Record) -> dict[str, str]:
-        """Fields that few templates have."""
+    def _further_texts(self, record: _Record) -> tuple[str, ...]:
+        """Return the fields that few templates have, in the order of `_FURTHER_FIELDS`."""
         parts = [_percent_encoded(part) or "-" for part in record.path.split("/", 4)[2:]]
-        names = zip(("account", "container", "object"), [*parts, "-", "-", "-"], strict=False)
+        account, container, name = [*parts, "-", "-", "-"][:3]
         domain = self._quoted[record.environ.get("HTTP_HOST", "")]
-        return {**dict(names), "start_time.datetime": self._date(record.start), "domain": domain}
+        return (self._date(record.start), account, container, name, domain)
 
     def _date(self, seconds: float) -> str:
         second = int(seconds)
@@ -260,8 +286,11 @@ class ProxyLogging:
         if path is None:
             path = quote(record.path, encoding="latin-1")
         if "?" in path:
-            path = _SECRET_PARAMETER.sub(lambda match: match[1] + self._obscured(match[2]), path)
+            path = _SECRET_PARAMETER.sub(self._obscured_match, path)
         return _percent_encoded(path)
+
+    def _obscured_match(self, match: re.Match[str]) -> str:
+        return match[1] + self._obscured(match[2])
 
     def _log_info(self, entries: list[str] | None) -> str:
         if not entries:
@@ -310,28 +339,29 @@ def _policy_index(record: _Record) -> str:
 
 
 # Names of all fields that a template can have.
-_FIELDS = frozenset(name for _, name, _, _ in Formatter().parse(TEMPLATE) if name)
-_FURTHER = frozenset({"start_time.datetime", "account", "container", "object", "domain"})
+_FIELDS = tuple(name for _, name, _, _ in Formatter().parse(TEMPLATE) if name)
+_FURTHER_FIELDS = ("start_time.datetime", "account", "container", "object", "domain")
+_FURTHER = frozenset(_FURTHER_FIELDS)
 
 
-def _compile(template: str) -> tuple[str, bool]:
-    """Compile a template to a format for `%`, and tell if it has further fields than the usual ones.
+def _compile(template: str) -> tuple[str, tuple[str, ...]]:
+    """Compile a template to a format for `%`, and the names of its fields in order.
 
     Raises ConfigError for an unknown field.
     """
     line = ""
-    further = False
+    fields: list[str] = []
     try:
         for text, name, _, _ in Formatter().parse(template):
             line += text.replace("%", "%%")
             if name is not None:
-                if name not in _FIELDS | _FURTHER:
+                if name not in _FIELDS and name not in _FURTHER:
                     raise ConfigError(f"log_msg_template: there is no field {name!r}")
-                further = further or name in _FURTHER
-                line += f"%({name})s"
+                fields.append(name)
+                line += "%s"
     except ValueError as error:
         raise ConfigError(f"log_msg_template: {error}") from None
-    return line, further
+    return line, tuple(fields)
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], ProxyLogging]:
