@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
+
+from objstore.core.keyed_hash import signer
 
 DIGESTS = ("sha1", "sha256", "sha512")
 DEPRECATED_DIGESTS = ("sha1",)
@@ -48,21 +49,7 @@ class UrlSignature(NamedTuple):
 
 @lru_cache(maxsize=_CACHED_KEYS)
 def _signer(key: str, digest: str) -> Callable[[bytes], str]:
-    """Return the function from a text to its HMAC (RFC 2104) in hex. It goes on from the hashed key, which is quicker
-    than `hmac`."""
-    secret = key.encode("utf-8", "surrogateescape")
-    block = hashlib.new(digest).block_size
-    padded = (hashlib.new(digest, secret).digest() if len(secret) > block else secret).ljust(block, b"\0")
-    inner_start = hashlib.new(digest, bytes(byte ^ 0x36 for byte in padded))
-    outer_start = hashlib.new(digest, bytes(byte ^ 0x5C for byte in padded))
-
-    def sign(text: bytes) -> str:
-        inner, outer = inner_start.copy(), outer_start.copy()
-        inner.update(text)
-        outer.update(inner.digest())
-        return outer.hexdigest()
-
-    return sign
+    return signer(key.encode("utf-8", "surrogateescape"), digest)
 
 
 def parse_signature(text: str, allowed: Collection[str]) -> UrlSignature | None:

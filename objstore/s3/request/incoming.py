@@ -73,8 +73,7 @@ def split_query(query: str) -> list[tuple[str, str]]:
     pieces = query.split("&")
     if len(pieces) > _MAX_PARAMETERS:
         raise S3Error("InvalidURI")
-    return [(piece, "") if not equals else (name, value) for piece in pieces if piece
-            for name, equals, value in (piece.partition("="),)]  # fmt: skip
+    return [piece.partition("=")[::2] for piece in pieces if piece]
 
 
 def decoded(raw: str) -> str:

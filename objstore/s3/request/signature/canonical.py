@@ -45,24 +45,19 @@ def query(pairs: Pairs) -> str:
     )
 
 
-def query_as_sent(pairs: Pairs) -> str:
-    return "&".join([f"{name}={value}" for name, value in sorted(pairs)])
-
-
-def header_value(value: str) -> str:
-    """Return a value without spaces at the ends, and with single spaces within."""
-    value = value.strip()
-    return _SPACES.sub(" ", value) if "  " in value else value
-
-
 def headers(incoming: Incoming, signed: Iterable[str]) -> str:
-    """Return the lines of the signed headers; the value of one that was not sent is empty."""
+    """Return the lines of the signed headers, without spaces at the ends of values, and with single spaces within.
+
+    The value of one that was not sent is empty.
+    """
     received = incoming.headers
-    lines = []
+    lines = ""
     for name in signed:
-        value = received.get(CANONICAL[name])
-        lines.append(f"{name}:{header_value(value)}\n" if value is not None else f"{name}:\n")
-    return "".join(lines)
+        value = received.get(CANONICAL[name], "").strip()
+        if "  " in value:
+            value = _SPACES.sub(" ", value)
+        lines += f"{name}:{value}\n"
+    return lines
 
 
 def request(incoming: Incoming, pairs: Pairs, signed: Sequence[str], payload: str) -> str:
@@ -79,6 +74,6 @@ def request(incoming: Incoming, pairs: Pairs, signed: Sequence[str], payload: st
 def request_as_sent(incoming: Incoming, pairs: Pairs, signed: Sequence[str], payload: str) -> str:
     """Return the same for signers that sign path and query in the encoding that they send."""
     return (
-        f"{incoming.method}\n{incoming.path}\n{query_as_sent(pairs)}\n"
+        f"{incoming.method}\n{incoming.path}\n{'&'.join(map('='.join, sorted(pairs)))}\n"
         f"{headers(incoming, signed)}\n{';'.join(signed)}\n{payload}"
     )

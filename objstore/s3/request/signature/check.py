@@ -11,7 +11,7 @@ from objstore.s3.request.incoming import Incoming
 from objstore.s3.request.signature import times, v2, v4
 from objstore.s3.request.signature.keys import Seed, SigningKeys
 from objstore.s3.request.signature.signing import BY_FORM, BY_HEADER, BY_URL, V2, V4, Signing
-from objstore.s3.request.signature.times import Signed, Window
+from objstore.s3.request.signature.times import Window
 
 _SEVERAL = (
     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or "
@@ -64,8 +64,8 @@ class Checker:
         """
         authorization = incoming.headers.get("Authorization", "")
         query = incoming.query
-        in_query = ("X-Amz-Algorithm" in query or "X-Amz-Credential" in query, "AWSAccessKeyId" in query)
-        if sum(in_query) + bool(authorization) > 1:
+        by_v4, by_v2 = "X-Amz-Algorithm" in query or "X-Amz-Credential" in query, "AWSAccessKeyId" in query
+        if (by_v4 and by_v2) or (authorization and (by_v4 or by_v2)):
             raise S3Error(
                 "InvalidArgument", _SEVERAL, {"ArgumentName": "Authorization", "ArgumentValue": authorization}
             )
@@ -79,38 +79,35 @@ class Checker:
                 "Unsupported Authorization Type",
                 {"ArgumentName": "Authorization", "ArgumentValue": authorization},
             )
-        if in_query[0]:
+        if by_v4:
             return self._v4(incoming, v4.of_query(incoming, self._window.life))
-        if in_query[1]:
+        if by_v2:
             return self._v2(incoming, v2.of_query(incoming), bucket_of_host)
         return Proof(None, incoming.headers.get("X-Amz-Content-Sha256", ""))
 
     def _v4(self, incoming: Incoming, claim: v4.ClaimV4) -> Proof:
         in_query = claim.expires is not None
         signed = times.of_text(incoming.query["X-Amz-Date"]) if in_query else times.of_headers(incoming)
+        scope = claim.scope
         v4.check_scope(claim, signed, self._rules.regions)
-        self._check_time(incoming, signed, claim.expires)
-        credential = self.credential(claim.access_key)
+        if claim.expires is not None:
+            times.check_life(signed.seconds, claim.expires, self._now(), self._window)
+        else:
+            times.check_skew(signed.seconds, _shown_date(incoming), self._now(), self._window)
+        credential = self.credential(scope.access_key)
         _refuse_token(incoming)
         v4.check_signed_headers(claim, incoming)
         payloads = v4.payloads_of(claim, incoming)
-        key = self._signing_keys.get(credential.secret_key, claim.date, claim.region)
-        text = v4.check_signature(claim, incoming, signed, payloads, key)
+        key = self._signing_keys.get(credential.secret_key, scope)
+        text, signed_payload = v4.check_signature(claim, incoming, signed, payloads, key)
         payload = payloads[0]
-        # The last line of the signed text is the body's hash, or its replacement.
-        signing = Signing(V4, BY_URL if in_query else BY_HEADER, text.rpartition("\n")[2], signed.seconds)
+        signing = Signing(V4, BY_URL if in_query else BY_HEADER, signed_payload, signed.seconds)
         if in_query:
-            return Proof(credential, payload, None, v4.headers_in_query(incoming), words=False, signing=signing)
+            return Proof(credential, payload, None, v4.headers_in_query(incoming), False, signing)
         seed = None
         if payload[:9] == "STREAMING":
-            seed = Seed(key, signed.timestamp, claim.scope, claim.signature, claim.access_key, text)
+            seed = Seed(key.key, signed.timestamp, scope.text, claim.signature, scope.access_key, text)
         return Proof(credential, payload, seed, signing=signing)
-
-    def _check_time(self, incoming: Incoming, signed: Signed, life: int | None) -> None:
-        if life is not None:
-            times.check_life(signed.seconds, life, self._now(), self._window)
-        else:
-            times.check_skew(signed.seconds, _shown_date(incoming), self._now(), self._window)
 
     def _v2(self, incoming: Incoming, claim: v2.ClaimV2, bucket_of_host: str) -> Proof:
         self.refuse_old()
@@ -134,10 +131,9 @@ class Checker:
         claim = v4.of_form(credential, signature)
         signed = times.of_text(date)
         v4.check_scope(claim, signed, self._rules.regions)
-        signer = self.credential(claim.access_key)
-        key = self._signing_keys.get(signer.secret_key, claim.date, claim.region)
-        if not v4.matches(key, policy, claim.signature):
-            raise v4.mismatch(claim.access_key, policy, claim.signature)
+        signer = self.credential(claim.scope.access_key)
+        if not self._signing_keys.get(signer.secret_key, claim.scope).matches(policy, claim.signature):
+            raise v4.mismatch(claim.scope.access_key, policy, claim.signature)
         return signer, Signing(V4, BY_FORM, v4.UNSIGNED, signed.seconds)
 
     def form_by_v2(self, access_key: str, signature: str, policy: str) -> tuple[Credential, Signing]:

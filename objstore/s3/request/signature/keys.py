@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from objstore.s3.request.signature.v4 import mismatch
+from objstore.s3.request.signature.v4 import Scope, SigningKey, mismatch
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _MAX_CACHED = 1024
@@ -15,14 +15,14 @@ class SigningKeys:
     """A cache of keys derived from secrets: four HMACs less for each request (S3: Deriving the signing key)."""
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._keys: dict[tuple[str, Scope], SigningKey] = {}
 
-    def get(self, secret: str, date: str, region: str) -> bytes:
+    def get(self, secret: str, scope: Scope) -> SigningKey:
         """Return the key of a secret for a day (`20240506`) and region."""
-        source = (secret, date, region)
+        source = (secret, scope)
         key = self._keys.get(source)
         if key is None:
-            key = derive(secret, date, region)
+            key = SigningKey(derive(secret, scope.date, scope.region))
             if len(self._keys) >= _MAX_CACHED:
                 self._keys.clear()
             self._keys[source] = key

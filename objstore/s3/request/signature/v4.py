@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from objstore.core.keyed_hash import signer
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.incoming import Incoming, as_header
 from objstore.s3.request.signature import canonical
@@ -37,21 +38,24 @@ _MISSING = (
 )
 
 
-class ClaimV4(NamedTuple):
-    """The claim of a signature. expires: the life of a URL in seconds, None for a signature in headers."""
+class Scope(NamedTuple):
+    """A credential as it is sent: an access key and the scope of its signing key. text: of the scope."""
 
     access_key: str
     date: str
     region: str
     service: str
     terminal: str
+    text: str
+
+
+class ClaimV4(NamedTuple):
+    """The claim of a signature. expires: the life of a URL in seconds, None for a signature in headers."""
+
+    scope: Scope
     signed_headers: tuple[str, ...]
     signature: str
     expires: int | None = None
-
-    @property
-    def scope(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/{self.terminal}"
 
     @property
     def error(self) -> str:
@@ -72,13 +76,13 @@ def of_header(authorization: str) -> ClaimV4:
     signature, _, after = rest.partition(",")
     if not field or not signature.strip():
         raise _missing_field("Signature")
-    claim = _of_fields(f"{before},{after}")
-    return claim._replace(signature=signature.strip())
+    scope, names = _of_fields(f"{before},{after}")
+    return ClaimV4(scope, names, signature.strip())
 
 
 @lru_cache(maxsize=1024)
-def _of_fields(text: str) -> ClaimV4:
-    """Return the claim of an Authorization header without its signature."""
+def _of_fields(text: str) -> tuple[Scope, tuple[str, ...]]:
+    """Return the scope and the signed headers in an Authorization header without its signature."""
     fields = {}
     for field in text.split(","):
         name, _, value = field.strip().partition("=")
@@ -86,15 +90,24 @@ def _of_fields(text: str) -> ClaimV4:
     for required in ("Credential", "SignedHeaders"):
         if not fields.get(required):
             raise _missing_field(required)
-    parts = fields["Credential"].rsplit("/", 4)
-    if len(parts) != 5:
+    scope = _scope(fields["Credential"])
+    if scope is None:
         raise S3Error(
             _HEADER_ERROR,
             "The authorization header is malformed; the Credential is mal-formed; "
             'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
         )
-    key, date, region, service, terminal = parts
-    return ClaimV4(key, date, region, service, terminal, _names(fields["SignedHeaders"], _HEADER_ERROR), "")
+    return scope, _names(fields["SignedHeaders"], _HEADER_ERROR)
+
+
+@lru_cache(maxsize=1024)  # the same for a day
+def _scope(credential: str) -> Scope | None:
+    """Return the parts of a credential, None if it has another form."""
+    try:
+        key, date, region, service, terminal = credential.rsplit("/", 4)
+    except ValueError:
+        return None
+    return Scope(key, date, region, service, terminal, f"{date}/{region}/{service}/{terminal}")
 
 
 def _missing_field(name: str) -> S3Error:
@@ -119,8 +132,8 @@ def of_query(incoming: Incoming, max_life: float) -> ClaimV4:
     for name in _PARAMETERS:
         if not query.get(name):
             raise S3Error(_QUERY_ERROR, _MISSING)
-    parts = query["X-Amz-Credential"].rsplit("/", 4)
-    if len(parts) != 5:
+    scope = _scope(query["X-Amz-Credential"])
+    if scope is None:
         raise S3Error(
             _QUERY_ERROR,
             "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; "
@@ -129,9 +142,7 @@ def of_query(incoming: Incoming, max_life: float) -> ClaimV4:
     if not _ISO.match(query["X-Amz-Date"]):
         raise S3Error(_QUERY_ERROR, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     expires = _life(query["X-Amz-Expires"], max_life)
-    key, date, region, service, terminal = parts
-    names = _names(query["X-Amz-SignedHeaders"], _QUERY_ERROR)
-    return ClaimV4(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
+    return ClaimV4(scope, _names(query["X-Amz-SignedHeaders"], _QUERY_ERROR), query["X-Amz-Signature"], expires)
 
 
 @lru_cache(maxsize=256)
@@ -163,27 +174,28 @@ def check_scope(claim: ClaimV4, signed: Signed, regions: Sequence[str]) -> None:
 
     regions: our own first; `any` among them accepts all. Raises S3Error `claim.error`.
     """
-    if claim.date != signed.timestamp[:8]:
+    scope = claim.scope
+    if scope.date != signed.timestamp[:8]:
         raise S3Error(
             claim.error,
-            f'{claim.about}Invalid credential date "{claim.date}". This date is not the same as X-Amz-Date: '
+            f'{claim.about}Invalid credential date "{scope.date}". This date is not the same as X-Amz-Date: '
             f'"{signed.timestamp[:8]}".',
         )
-    if claim.region not in regions and ANY_REGION not in regions:
+    if scope.region not in regions and ANY_REGION not in regions:
         raise S3Error(
             claim.error,
-            f"{claim.about}the region '{claim.region}' is wrong; expecting '{regions[0]}'",
+            f"{claim.about}the region '{scope.region}' is wrong; expecting '{regions[0]}'",
             {"Region": regions[0]},
         )
-    if claim.service != "s3":
+    if scope.service != "s3":
         raise S3Error(
             claim.error,
-            f'{claim.about}incorrect service "{claim.service}". This endpoint belongs to "s3".',
+            f'{claim.about}incorrect service "{scope.service}". This endpoint belongs to "s3".',
         )
-    if claim.terminal != "aws4_request":
+    if scope.terminal != "aws4_request":
         raise S3Error(
             claim.error,
-            f'{claim.about}incorrect terminal "{claim.terminal}". This endpoint uses "aws4_request".',
+            f'{claim.about}incorrect terminal "{scope.terminal}". This endpoint uses "aws4_request".',
         )
 
 
@@ -224,8 +236,10 @@ def payloads_of(claim: ClaimV4, incoming: Incoming) -> tuple[str, ...]:
     return (declared_hash, presigned) if declared_hash else (presigned,)
 
 
-def check_signature(claim: ClaimV4, incoming: Incoming, signed: Signed, payloads: tuple[str, ...], key: bytes) -> str:
-    """Return the canonical request that was signed. key: the signing key.
+def check_signature(
+    claim: ClaimV4, incoming: Incoming, signed: Signed, payloads: tuple[str, ...], key: SigningKey
+) -> tuple[str, str]:
+    """Return the canonical request that was signed, and which of the payloads it has.
 
     Raises S3Error SignatureDoesNotMatch.
     """
@@ -236,10 +250,11 @@ def check_signature(claim: ClaimV4, incoming: Incoming, signed: Signed, payloads
         # Most signers send the encoding that they sign, so the first form needs no encoding.
         for form in (canonical.request_as_sent, canonical.request):
             text = form(incoming, pairs, claim.signed_headers, payload)
-            if matches(key, string_to_sign(claim.scope, signed.timestamp, text), claim.signature):
-                return text
+            if key.matches(string_to_sign(claim.scope.text, signed.timestamp, text), claim.signature):
+                return text, payload
     first = canonical.request(incoming, pairs, claim.signed_headers, payloads[0])
-    raise mismatch(claim.access_key, string_to_sign(claim.scope, signed.timestamp, first), claim.signature, first)
+    to_sign = string_to_sign(claim.scope.text, signed.timestamp, first)
+    raise mismatch(claim.scope.access_key, to_sign, claim.signature, first)
 
 
 def string_to_sign(scope: str, timestamp: str, canonical_request: str) -> str:
@@ -247,17 +262,19 @@ def string_to_sign(scope: str, timestamp: str, canonical_request: str) -> str:
     return f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
 
 
-@lru_cache(maxsize=1024)
-def _keyed(key: bytes) -> hmac.HMAC:
-    """Return the state of a MAC after its key, which is half of the work for a short text."""
-    return hmac.new(key, digestmod="sha256")
+class SigningKey:
+    """A key derived from a secret."""
 
+    __slots__ = ("_sign", "key")
 
-def matches(key: bytes, to_sign: str, signature: str) -> bool:
-    mac = _keyed(key).copy()
-    mac.update(to_sign.encode("utf-8", "surrogateescape"))
-    expected = mac.hexdigest()
-    return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._sign = signer(key, "sha256")
+
+    def matches(self, to_sign: str, signature: str) -> bool:
+        """Return whether a signature, in hex, is that of a text."""
+        expected = self._sign(to_sign.encode("utf-8", "surrogateescape"))
+        return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
 
 
 def mismatch(access_key: str, to_sign: str, signature: str, canonical_request: str = "") -> S3Error:
