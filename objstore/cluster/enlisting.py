@@ -23,7 +23,6 @@ from objstore.cluster.sending import plain
 from objstore.cluster.writes import WriteResult
 from objstore.core.errors import ContainerReplaced, NoContainer, NodeFailure, ObjstoreError
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import keeps_versions
 from objstore.runtime import green
 from objstore.web.infos import ContainerInfo
 from objstore.wire import messages
@@ -154,7 +153,7 @@ class Enlisting:
         if self._is_bound or Timestamp.parse(container.life) < Timestamp.parse(self._container.life):
             return False
         same_policy = container.policy_index == self._container.policy_index
-        return same_policy and not keeps_versions(container.sysmeta)
+        return same_policy and not container.keeps_versions
 
 
 def _withdraw(change: ObjectChange) -> None:

@@ -85,14 +85,11 @@ class ClusterLayer:
             body.close()
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
-        seen = context.infos.get(None)
-        info: ContainerInfo
-        if seen is not None and seen[0] is name:  # the operations on an object ask again and again
-            info = seen[1]
-            return info
-        container = name if name.object is None else name.of_container
-        info = context.infos.get(container) or infos.look_up(context, container, ContainerInfo, self._head_container)
-        context.infos[None] = name, info
+        if context.last is not name:  # the operations on an object ask again and again
+            container = name if name.object is None else name.of_container
+            context.last_container = infos.look_up(context, container, ContainerInfo, self._head_container)
+            context.last = name
+        info: ContainerInfo = context.last_container
         return info
 
     def account_info(self, context: RequestContext, account: str) -> AccountInfo:

@@ -173,10 +173,10 @@ class Quotas(Passing):
         holders = []
         is_hidden = (name.container or "")[:1] == RESERVED
         container = self.container_info(context, _owner(name) if is_hidden else name)
-        if container.meta and quotas.container_has(container.meta):
+        if container.has_quota:
             holders.append(Holder(_owner(name), True))
         account = self.account_info(context, name.account)
-        if account.sysmeta and not context.reseller and quotas.account_has(account.sysmeta):
+        if account.has_quota and not context.reseller:
             holders.append(Holder(name.of_account, False))
         return holders
 

@@ -3,7 +3,9 @@
 Each worker has a `LocalCache`. The workers of a host invalidate entries through a table of *generations*, 64-bit
 numbers that all of them read: each key has a place in it by its hash, deleting a key writes another number there, and
 an entry is valid only while its number is unchanged. Numbers are random, not counted up, so that two workers that write
-at once cannot restore an old one. Keys that share a place are invalidated together, which costs only a look-up.
+at once cannot restore an old one. Keys that share a place are invalidated together, which costs only a look-up. The
+last number of the table changes with every other one: while it is unchanged, as from request to request mostly, one
+look answers for all entries that were checked before.
 
 The table is a file, read and written by system calls. It is not mapped into memory: on a full or failing disk a mapped
 page kills the process with SIGBUS, while a failed read is a miss and a failed write a log line.
@@ -22,13 +24,12 @@ import mmap
 import os
 import random
 import struct
-import sys
 import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import log, settings
@@ -60,7 +61,8 @@ class CacheSettings:
 
 SETTINGS = table(CacheSettings)
 
-GENERATIONS = 65_536
+GENERATIONS = 65_536  # places of keys
+_CHANGES = GENERATIONS  # the place of a further number, which every change replaces
 _NUMBER = struct.Struct("=Q")
 _LONGEST = 86_400  # expiry of values in memcached, in seconds; generations live longer
 
@@ -75,7 +77,7 @@ class GenerationFile:
         self._path = path
         self._logger = logger
         self._failures = Seldom()
-        size = GENERATIONS * _NUMBER.size
+        size = (GENERATIONS + 1) * _NUMBER.size
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if os.fstat(self._fd).st_size < size:
@@ -85,16 +87,12 @@ class GenerationFile:
         with contextlib.suppress(OSError):  # a full disk: holes read as zeros, and only changes fail
             os.posix_fallocate(self._fd, 0, size)
 
-    def __len__(self) -> int:
-        return GENERATIONS
-
     def __getitem__(self, place: int) -> int | None:
         """Return the number at a place; None if it cannot be read."""
         try:
-            data = os.pread(self._fd, _NUMBER.size, place * _NUMBER.size)
-        except OSError:
+            return int(_NUMBER.unpack(os.pread(self._fd, _NUMBER.size, place * _NUMBER.size))[0])
+        except (OSError, struct.error):
             return None
-        return int.from_bytes(data, sys.byteorder) if len(data) == _NUMBER.size else None
 
     def __setitem__(self, place: int, number: int) -> None:
         try:
@@ -111,17 +109,23 @@ def generations(logger: logging.Logger, path: str = "") -> Table:
     it forks. Raises ConfigError if the file cannot be used."""
     if path:
         return GenerationFile(path, logger)
-    return memoryview(mmap.mmap(-1, GENERATIONS * _NUMBER.size)).cast("Q")
+    return memoryview(mmap.mmap(-1, (GENERATIONS + 1) * _NUMBER.size)).cast("Q")
 
 
 Table = GenerationFile | memoryview
 
 
-class _Entry(NamedTuple):
-    value: object
-    expires: float
-    place: int
-    generation: int
+class _Entry:
+    """An entry. state: in which it was known to be valid."""
+
+    __slots__ = ("expires", "generation", "place", "state", "value")
+
+    def __init__(self, value: object, expires: float, place: int, generation: int) -> None:
+        self.value = value
+        self.expires = expires
+        self.place = place
+        self.generation = generation
+        self.state: object = None
 
 
 class LocalCache:
@@ -132,7 +136,6 @@ class LocalCache:
 
     def __init__(self, table: Table, entries: int = 100_000, now: Callable[[], float] = time.monotonic) -> None:
         self._table = table
-        self._places = len(table)
         self._most = entries
         self._now = now
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
@@ -142,18 +145,22 @@ class LocalCache:
 
     def _place(self, key: str) -> int:
         # Not hash(): every process must find the same place.
-        return zlib.crc32(key.encode("utf-8", "surrogateescape")) % self._places
+        return zlib.crc32(key.encode("utf-8", "surrogateescape")) % GENERATIONS
 
-    def get(self, key: str, kind: type[object]) -> object:
+    def state(self) -> object:
+        return self._table[_CHANGES]
+
+    def get(self, key: str, kind: type[object], state: object = None) -> object:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        value, expires, place, generation = entry
-        if self._table[place] != generation or expires <= self._now():
+        is_valid = state is not None and entry.state == state  # nothing was changed since it was checked
+        if (not is_valid and self._table[entry.place] != entry.generation) or entry.expires <= self._now():
             del self._entries[key]
             return None
+        entry.state = state
         self._entries.move_to_end(key)
-        return value
+        return entry.value
 
     def token(self, key: str) -> object:
         return self._table[self._place(key)]
@@ -171,6 +178,7 @@ class LocalCache:
     def delete(self, key: str) -> None:
         self._entries.pop(key, None)
         self._table[self._place(key)] = random.getrandbits(64)
+        self._table[_CHANGES] = random.getrandbits(64)  # last: see `get`
 
 
 class MemcachedCache:
@@ -191,7 +199,10 @@ class MemcachedCache:
         self._logger = logger
         self._clock = clock
 
-    def get(self, key: str, kind: type[Any]) -> object:
+    def state(self) -> object:
+        return None
+
+    def get(self, key: str, kind: type[Any], state: object = None) -> object:
         value_key, generation_key = _memcached_keys(key)
         found = self._call(self._client.get_many, [value_key, generation_key]) or {}
         raw = found.get(value_key)

@@ -64,9 +64,7 @@ _KEPT_HEADERS = tuple(
     )
 )  # fmt: skip
 # Items of the environ that belong to the form's request alone.
-_OF_REQUEST = frozenset(
-    {"CONTENT_LENGTH", "CONTENT_TYPE", "objstore.context", "objstore.infos", "objstore.owner", "objstore.identity"}
-)
+_OF_REQUEST = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE", "objstore.context", "objstore.owner", "objstore.identity"})
 _CORS_HEADERS = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Vary")
 _SCRIPTS = frozenset({"javascript", "vbscript", "data"})  # schemes that are no place to go to
 _SLASHES_OF_CONTAINER = 3  # in /v1/account/container

@@ -86,6 +86,8 @@ _CLIENTS_PREFIXES = (
     "X-Remove-Account-Quota-",
     "X-Remove-Container-Meta-", "X-Remove-Object-Meta-",
 )  # fmt: skip
+Headers = list[tuple[str, str]]
+
 _REMEMBERED = 4096  # limit of cached names, which clients choose
 
 
@@ -105,14 +107,17 @@ class _Passing(set[str]):
                 self.add(key)
 
 
-class _IsPrivate(dict[str, bool]):
-    """Maps a response header name to whether it is hidden from clients."""
+class _Public(set[str]):
+    """Names of response headers that are known to be public."""
 
-    def __missing__(self, name: str) -> bool:
-        private = name.lower().startswith(_OUR_PREFIXES)
+    def select(self, headers: Headers) -> Headers:
+        """Return the headers that are not hidden from clients."""
+        if self.issuperset(dict(headers)):
+            return headers
+        public = [pair for pair in headers if not pair[0].lower().startswith(_OUR_PREFIXES)]
         if len(self) < _REMEMBERED:
-            self[name] = private
-        return private
+            self.update([name for name, _ in public])
+        return public
 
 
 class Gatekeeper:
@@ -129,7 +134,7 @@ class Gatekeeper:
         self.app = app
         self._shunt_timestamp = shunt_timestamp
         self._allow_reserved_names = allow_reserved_names
-        self._is_private = _IsPrivate()
+        self._public = _Public()
         keys = [ENVIRON_KEY[name] for name in further]
         self._passing = _Passing(
             [*(ENVIRON_KEY[name] for name in _CLIENTS_NAMES), *(key for key in keys if key[-1] != "*")],
@@ -146,11 +151,11 @@ class Gatekeeper:
             environ[inward] = stamp
         if reserved is not None and self._allow_reserved_names:
             environ["HTTP_X_BACKEND_ALLOW_RESERVED_NAMES"] = reserved
-        private = self._is_private
+        public = self._public
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
-            kept = [pair for pair in headers if not private[pair[0]]]
-            return start_response(status, kept, exc_info) if exc_info else start_response(status, kept)
+        def start(status: str, headers: Headers, exc_info: object = None) -> object:
+            shown = public.select(headers)
+            return start_response(status, shown, exc_info) if exc_info else start_response(status, shown)
 
         return self.app(environ, start)
 

@@ -331,11 +331,8 @@ def _client_ip(environ: Environ) -> str:
 
 
 def _policy_index(record: _Record) -> str:
-    for name, value in record.headers:
-        if name == "X-Backend-Storage-Policy-Index":
-            return value
-    index: str = record.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "")
-    return index
+    index = dict(record.headers).get("X-Backend-Storage-Policy-Index")
+    return record.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "") if index is None else index
 
 
 # Names of all fields that a template can have.

@@ -8,7 +8,6 @@ from objstore.core.errors import AccountDeleted, Conflict, ObjstoreError
 from objstore.core.headers import POLICY_NAME
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
-from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ContainerOptions, ObjectLayer
 from objstore.swift import versioned_writes, versions
 from objstore.swift.permission import LISTS
@@ -68,7 +67,7 @@ class Containers:
         shown = client_headers(request, listing.headers)
         if versioned_writes.ARCHIVED in container.sysmeta:
             shown |= versioned_writes.shown(container.sysmeta)
-        elif keeps_versions(container.sysmeta):
+        elif container.keeps_versions:
             shown |= versions.shown_headers(request, self._layer, container, listing.headers)
         return listing_answer(request, shown, listing.content)
 
@@ -108,7 +107,7 @@ class Containers:
             everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)
         except Conflict:
             container = self._layer.container_info(request.context, request.name)
-            is_cleared = keeps_versions(container.sysmeta) and versions.drop_null_markers(request, self._layer)
+            is_cleared = container.keeps_versions and versions.drop_null_markers(request, self._layer)
             if not is_cleared:
                 raise
             everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from objstore.core.errors import InvalidInput, MalformedHeader
 from objstore.core.text import to_native
-from objstore.core.versions import keeps_versions
 from objstore.layers.versioned_writes import ARCHIVED, HISTORY, LOCATION, MODE, STACK, location_of, mode_of
 from objstore.swift import versions
 from objstore.swift.named_object import unquoted
@@ -43,7 +42,7 @@ def changed(request: ProxyRequest, container: ContainerInfo) -> dict[str, str]:
             "Cannot enable object versioning on a container that is already using the legacy versioned writes feature."
         )
     for header, location in chosen.items():
-        if keeps_versions(container.sysmeta):
+        if container.keeps_versions:
             raise InvalidInput(f"{header} cannot be set on a container that keeps versions of its objects")
         if "/" in unquoted(to_native(location), header):
             raise MalformedHeader("Container name cannot contain slashes")

@@ -14,7 +14,6 @@ from urllib.parse import quote
 from objstore.core.errors import DeleteMarker, InvalidInput, NoSuchVersion, NotFound
 from objstore.core.headers import BYTES_ELSEWHERE
 from objstore.core.json_body import JsonBody
-from objstore.core.versions import keeps_versions
 from objstore.layers import documents
 from objstore.layers.interface import (
     DeleteOptions,
@@ -64,7 +63,7 @@ def check_id(version_id: str, container: ContainerInfo) -> None:
     """Raise InvalidInput or NoSuchVersion if the container cannot have that version; '' for none."""
     if version_id in ("", NULL):
         return
-    if not keeps_versions(container.sysmeta):
+    if not container.keeps_versions:
         raise InvalidInput("version-aware operations require that the container is versioned")
     if _TIMESTAMP.fullmatch(version_id):
         raise NoSuchVersion(f"there is no version {version_id}")
@@ -99,7 +98,7 @@ def changed_state(request: ProxyRequest, container: ContainerInfo) -> dict[str, 
         return documents.headers(CONFIG, ENABLED)
     if value not in FALSE:
         raise InvalidInput(f"{HEADER} is neither true nor false")
-    return documents.headers(CONFIG, SUSPENDED) if keeps_versions(container.sysmeta) else {}
+    return documents.headers(CONFIG, SUSPENDED) if container.keeps_versions else {}
 
 
 def shown_headers(

@@ -9,20 +9,20 @@ makes it stale at once (see `middleware.cache`); a change through another host i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from objstore.core import quotas
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO
+from objstore.core.versions import keeps_versions
 from objstore.web.context import RequestContext
 
 TTL = 60.0  # seconds; defaults of the `cache` filter's settings
 TTL_MISSING = 3.0
 
 
-class AccountInfo(NamedTuple):
-    """status: of the HEAD, 200 to 299 where it exists. meta: user metadata by its lower-case name
-    without prefix; sysmeta likewise."""
-
+class _AccountFields(NamedTuple):
     status: int
     container_count: int
     object_count: int
@@ -30,17 +30,21 @@ class AccountInfo(NamedTuple):
     meta: Mapping[str, str]
     sysmeta: Mapping[str, str]
 
-    @property
+
+class AccountInfo(_AccountFields):
+    """status: of the HEAD, 200 to 299 where it exists. meta: user metadata by its lower-case name
+    without prefix; sysmeta likewise. Decisions that depend on nothing else are kept with it."""
+
+    @cached_property
     def exists(self) -> bool:
         return 200 <= self.status < 300
 
+    @cached_property
+    def has_quota(self) -> bool:
+        return quotas.account_has(self.sysmeta)
 
-class ContainerInfo(NamedTuple):
-    """See `AccountInfo`. read_acl, write_acl: as set by X-Container-Read and -Write.
 
-    life: timestamp of the container's last deletion, in internal form: another one for each time that it was made.
-    """
-
+class _ContainerFields(NamedTuple):
     status: int
     policy_index: int
     object_count: int
@@ -51,9 +55,24 @@ class ContainerInfo(NamedTuple):
     sysmeta: Mapping[str, str]
     life: str = ZERO.internal
 
-    @property
+
+class ContainerInfo(_ContainerFields):
+    """See `AccountInfo`. read_acl, write_acl: as set by X-Container-Read and -Write.
+
+    life: timestamp of the container's last deletion, in internal form: another one for each time that it was made.
+    """
+
+    @cached_property
     def exists(self) -> bool:
         return 200 <= self.status < 300
+
+    @cached_property
+    def has_quota(self) -> bool:
+        return quotas.container_has(self.meta)
+
+    @cached_property
+    def keeps_versions(self) -> bool:
+        return keeps_versions(self.sysmeta)
 
 
 Info = TypeVar("Info", AccountInfo, ContainerInfo)
@@ -68,8 +87,15 @@ class Cache(Protocol):
     info_ttl: float
     missing_ttl: float
 
-    def get(self, key: str, kind: type[object]) -> Any:
-        """The value last set, of type `kind` (a NamedTuple of JSON values), or None."""
+    def state(self) -> object:
+        """The state of all entries, for `get`; None if there is none."""
+        ...
+
+    def get(self, key: str, kind: type[object], state: object = None) -> Any:
+        """The value last set, of type `kind` (a NamedTuple of JSON values), or None.
+
+        state: of the time when the request began; a value that was valid then is good enough. None for now.
+        """
         ...
 
     def set(self, key: str, value: object, ttl: float, token: object = None) -> None:
@@ -89,15 +115,11 @@ class Cache(Protocol):
 Head = Callable[[RequestContext, Name], tuple[int, Mapping[str, str]]]
 
 
-def cache_key(name: Name) -> str:
-    return name.path
-
-
 def forget(context: RequestContext, name: Name) -> None:
     """To be called after every change to an account or container."""
     context.forget(name)
     if context.cache is not None:
-        context.cache.delete(cache_key(name))
+        context.cache.delete(name.path)
 
 
 def look_up(context: RequestContext, name: Name, kind: type[Info], head: Head) -> Info:
@@ -109,8 +131,8 @@ def look_up(context: RequestContext, name: Name, kind: type[Info], head: Head) -
     if cache is None:
         known = from_headers(kind, *head(context, name))
     else:
-        key = cache_key(name)
-        known = cache.get(key, kind)
+        key = name.path
+        known = cache.get(key, kind, context.cache_state)
         if known is None:
             token = cache.token(key)
             known = from_headers(kind, *head(context, name))

@@ -84,10 +84,11 @@ class Response:
                 # With 204 too, as Swift has it: clients of its API ask for the header.
                 self.headers.setdefault("Content-Length", str(len(body)))
             body = (body,) if body else ()
-        native = [
-            (name, value) if value.isascii() and name.isascii() else (to_native(name), to_native(value))
-            for name, value in self.headers.items()
-        ]
+        headers = self.headers
+        if "".join(headers.values()).isascii() and "".join(headers).isascii():
+            native = list(headers.items())
+        else:
+            native = [(to_native(name), to_native(value)) for name, value in headers.items()]
         start_response(status_line(self.status), native)
         if environ["REQUEST_METHOD"] == "HEAD":
             close_body(body)

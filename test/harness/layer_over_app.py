@@ -138,7 +138,7 @@ class LayerOverApp:
     def _request(
         self, context: RequestContext, method: str, name: Name, headers: dict[str, str], query: str, body: bytes = b""
     ) -> Answer:
-        environ: dict[str, Any] = {"objstore.cache": context.cache, "objstore.infos": context.infos}
+        environ: dict[str, Any] = {"objstore.cache": context.cache, "objstore.context": context}
         sent = {**headers, **context.trace, "X-Backend-Allow-Reserved-Names": "true"}
         made = subrequest(
             environ, method, f"/v1{name.path}", source="test", headers=sent, query=query, body=body, preauthorized=True

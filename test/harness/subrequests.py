@@ -12,7 +12,7 @@ from objstore.web.requests import ENVIRON_KEY, Environ, to_native
 _CARRIED = (
     "REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "HTTP_HOST", "HTTP_X_AUTH_TOKEN", "HTTP_REFERER",
     "HTTP_X_TRANS_ID", "HTTP_USER_AGENT", "wsgi.version", "wsgi.url_scheme", "wsgi.errors", "wsgi.multithread",
-    "wsgi.multiprocess", "wsgi.run_once", "REMOTE_USER", "objstore.trans_id", "objstore.cache", "objstore.infos",
+    "wsgi.multiprocess", "wsgi.run_once", "REMOTE_USER", "objstore.trans_id", "objstore.cache", "objstore.context",
     "objstore.realm", "objstore.identity", "objstore.bucket_defaults", "objstore.preauthorized", "objstore.check_body",
 )  # fmt: skip
 

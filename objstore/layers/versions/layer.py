@@ -12,7 +12,6 @@ from objstore.core.expiry import is_expired
 from objstore.core.manifests import owned_prefix
 from objstore.core.names import RESERVED, Name
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import keeps_versions
 from objstore.layers import hidden
 from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import (
@@ -62,7 +61,7 @@ class Versions(Passing):
         return {"object_versioning": {}} if self.features else {}
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
-        if keeps_versions(self.container_info(context, name).sysmeta):
+        if self.container_info(context, name).keeps_versions:
             return reads.open_version(Key(self.inner, context, name), options)
         if options.version_id not in ("", NULL):
             raise states.unknown(name, options.version_id)
@@ -120,7 +119,7 @@ class Versions(Passing):
 
     def delete_container(self, context: RequestContext, name: Name, timestamp: Timestamp | None = None) -> bool:
         """See `ObjectLayer.delete_container`. Clear entries that never counted."""
-        kept = keeps_versions(self.container_info(context, name).sysmeta)
+        kept = self.container_info(context, name).keeps_versions
         is_complete = self.inner.delete_container(context, name, timestamp)
         if kept:
             with contextlib.suppress(NodeFailure):  # they are cleared when the container is made again
@@ -156,7 +155,7 @@ class Versions(Passing):
     def _enabled(self, context: RequestContext, name: Name) -> bool | None:
         """Return whether versioning is enabled; None if the container never kept versions."""
         container = self.container_info(context, name)
-        if not keeps_versions(container.sysmeta):
+        if not container.keeps_versions:
             return None
         state = states.state(container)
         return state == states.ENABLED if state else None

@@ -153,8 +153,8 @@ class Buckets:
         if cache is None:
             entry = self._read(context, place)
         else:
-            key = infos.cache_key(place)
-            entry = cache.get(key, BucketEntry)
+            key = place.path
+            entry = cache.get(key, BucketEntry, context.cache_state)
             if entry is None:
                 token = cache.token(key)
                 entry = self._read(context, place)

@@ -155,7 +155,8 @@ def stored_headers(
     refuse_unsupported(headers, encryption)
     stored = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
     stored.setdefault("Content-Type", DEFAULT_TYPE)
-    stored.update(user_metadata(headers))
+    if USER in "\n".join(headers):
+        stored.update(user_metadata(headers))
     stored.update(storage_class(headers, classes))
     text = "".join(stored) + "".join(stored.values())
     size = len(text) if text.isascii() else sum(len(name) + len(to_native(value)) for name, value in stored.items())
@@ -189,7 +190,7 @@ def storage_class(headers: Mapping[str, str], classes: Container[str] = AT_ONCE)
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the user metadata of a request, as stored headers."""
-    stored = {}
+    stored: dict[str, str] = {}
     size = 0
     for name, value in headers.items():
         if not name.startswith(USER):

@@ -89,6 +89,8 @@ def algorithm_name(algorithm: str, header: str) -> str:
 
 def header_names(headers: Mapping[str, str]) -> list[str]:
     """Return the names of the checksum headers of a request, including those of unknown algorithms."""
+    if PREFIX not in "\n".join(headers):
+        return []
     return [name for name in headers if name[:15] == PREFIX and name not in _NOT_CHECKSUMS]
 
 

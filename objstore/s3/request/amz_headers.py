@@ -77,6 +77,8 @@ def check(method: str, headers: Mapping[str, str], unknown: str = REFUSE) -> Non
 
     unknown: REFUSE or IGNORE. Unknown headers of reads are ignored in any case.
     """
+    if AMZ not in "\n".join(headers):
+        return
     for name, value in headers.items():
         treatment = HEADERS.get(name)
         if treatment is None:

@@ -56,24 +56,25 @@ CANONICAL = _Canonical()
 def read(environ: Environ) -> Incoming:
     """Return the request of an environ. Raises S3Error InvalidURI for a query that is not UTF-8."""
     path, _, raw_query = environ["objstore.raw_target"].partition("?")
-    pairs = split_query(raw_query) if raw_query else []
-    if "%" in raw_query or "+" in raw_query or not raw_query.isascii():
-        query = {}
-        for name, value in pairs:
-            if "%" in name or "+" in name or not name.isascii():
-                name = decoded(name)
-            query[name] = decoded(value) if "%" in value or "+" in value or not value.isascii() else value
-    else:
-        query = dict(pairs)
+    pairs, query = split_query(raw_query) if raw_query else ([], {})
     return Incoming(environ["REQUEST_METHOD"], path, pairs, query, read_headers(environ))
 
 
-def split_query(query: str) -> list[tuple[str, str]]:
-    """Return name and value of each parameter as sent, the value '' for one without `=`."""
-    pieces = query.split("&")
+def split_query(raw: str) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return the pairs and the decoded text of a query. The value of a parameter without `=` is ''."""
+    pieces = raw.split("&")
     if len(pieces) > _MAX_PARAMETERS:
         raise S3Error("InvalidURI")
-    return [piece.partition("=")[::2] for piece in pieces if piece]
+    pairs = []
+    query = {}
+    for piece in pieces:
+        if piece:
+            name, _, value = piece.partition("=")
+            pairs.append((name, value))
+            if "%" in piece or "+" in piece or not piece.isascii():
+                name, value = decoded(name), decoded(value)
+            query[name] = value
+    return pairs, query
 
 
 def decoded(raw: str) -> str:

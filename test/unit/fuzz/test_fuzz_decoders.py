@@ -102,7 +102,7 @@ V4_QUERY = (
 
 
 def queried(text: str) -> object:
-    return [incoming.decoded(part) for pair in incoming.split_query(text) for part in pair]
+    return list(incoming.split_query(text)[1].items())
 
 
 def located(path: str) -> object:

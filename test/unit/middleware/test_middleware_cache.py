@@ -10,7 +10,7 @@ import pytest
 
 from objstore.core.errors import ConfigError
 from objstore.core.names import Name
-from objstore.middleware.cache import LocalCache, filter_factory, generations
+from objstore.middleware.cache import GENERATIONS, LocalCache, filter_factory, generations
 from objstore.web.context import RequestContext
 from objstore.web.infos import AccountInfo, look_up
 from objstore.web.responses import Response, call
@@ -239,3 +239,27 @@ def test_a_wrong_server_is_named():
     pytest.importorskip("pymemcache")
     with pytest.raises(ConfigError, match="localhost"):
         filter_factory({"log_to": "none"}, memcache_servers="localhost")
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_a_request_that_begins_after_a_change_sees_it(by_file, tmp_path):
+    table = generations(LOGGER, str(tmp_path / "generations") if by_file else "")
+    one, two = LocalCache(table), LocalCache(table)
+    one.set("k", Thing(1), 60)
+    before = one.state()
+    assert one.get("k", Thing, before) == one.get("k", Thing, before) == Thing(1)
+    two.delete("another")
+    assert one.get("k", Thing, one.state()) == Thing(1)
+    two.delete("k")
+    assert one.get("k", Thing, one.state()) is None
+
+
+def test_entries_are_checked_one_by_one_while_the_state_cannot_be_read(tmp_path):
+    path = str(tmp_path / "generations")
+    one, two = (LocalCache(generations(LOGGER, path)) for _ in range(2))
+    one.set("k", Thing(1), 60)
+    os.truncate(path, 8 * GENERATIONS)
+    assert one.state() is None
+    assert one.get("k", Thing, one.state()) == Thing(1)
+    two.delete("k")
+    assert one.get("k", Thing, one.state()) is None

@@ -205,11 +205,13 @@ def check_signed_headers(claim: ClaimV4, incoming: Incoming) -> None:
     Raises S3Error AccessDenied.
     """
     signed = claim.signed_headers
-    unsigned = [
-        name.lower()
-        for name in incoming.headers
-        if name[:6] == "X-Amz-" and name not in _FREE and name.lower() not in signed
-    ]
+    unsigned = []
+    if "X-Amz-" in "\n".join(incoming.headers):
+        unsigned = [
+            name.lower()
+            for name in incoming.headers
+            if name[:6] == "X-Amz-" and name not in _FREE and name.lower() not in signed
+        ]
     if "host" not in signed and ":authority" not in signed:
         unsigned.insert(0, "host")
     if unsigned:
