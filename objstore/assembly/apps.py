@@ -37,6 +37,7 @@ from objstore.server.devices import Devices, Makers
 from objstore.server.http_adapter import StorageApp
 from objstore.server.object_replication import ObjectReplication, ObjectReplicationSettings
 from objstore.server.objects import object_server
+from objstore.server.own_rows import OwnRows
 from objstore.server.storage_server import StorageServer
 from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings
 from objstore.store.objects.file_store import FileSettings
@@ -115,7 +116,7 @@ def storage_servers(conf: Mapping[str, str], transports: Transports) -> StorageS
     containers = container_server(devices, cluster.salt, account_updater, logger, limits, replication)
     limits_of_peers = settings.read(ObjectReplicationSettings, conf, _WHERE, object_replication.PREFIX)
     replicate = ObjectReplication(limits_of_peers)
-    updater = ContainerUpdater(telling, logger)
+    updater = ContainerUpdater(telling, logger, OwnRows(cluster.salt, transports.is_local))
     lease_time = settings.read(LeaseSettings, conf, "object server").lease_time
     objects = object_server(devices, cluster.salt, updater, logger, lease_time, replicate)
     return StorageServers(devices, accounts, containers, objects)

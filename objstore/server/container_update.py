@@ -15,16 +15,17 @@ import functools
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from objstore.core.expiry_queue import Due
 from objstore.core.lives import LIFE
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
+from objstore.server.own_rows import OwnRows
 from objstore.server.request import Request
 from objstore.server.row_batches import RowBatches
-from objstore.store.interface import ObjectInfo
+from objstore.store.interface import ObjectInfo, Sequel
 from objstore.store.spool import SpooledUpdate
 from objstore.web import traces
 from objstore.wire.messages import (
@@ -44,33 +45,59 @@ from objstore.wire.telling import UNREACHABLE, ended, failed, tell_all
 _NONE: Mapping[str, str] = {}
 
 
-class ContainerUpdater:
-    """Sends rows through a transport, to several replicas at once."""
+class RowUpdate(NamedTuple):
+    """The row of a change that is about to be made. encoded: its target, as in the request; '' for none.
 
-    def __init__(self, transport: Transport, logger: logging.Logger) -> None:
+    delete_at: when the object expires; '' if it does not. sequel: given to the engine with the change, joins the row if
+    the container is on the same device.
+    """
+
+    request: Request
+    encoded: str
+    row: Mapping[str, Any]
+    timestamp: Timestamp
+    delete_at: str = ""
+    sequel: Sequel | None = None
+
+
+class ContainerUpdater:
+    """Sends rows through a transport, to several replicas at once. own: finds rows that need no request."""
+
+    def __init__(self, transport: Transport, logger: logging.Logger, own: OwnRows | None = None) -> None:
         self._transport = transport
         self._logger = logger
+        self._own = own
         self._warnings = Seldom()
         self._batches = RowBatches()
 
-    def put(self, request: Request, info: ObjectInfo) -> dict[str, str]:
-        """Send the row of an object's PUT or POST; return headers of the answer, which list the updated replicas."""
+    def of_object(self, request: Request, info: ObjectInfo) -> RowUpdate:
+        """Return the update after a PUT or POST. Raises InvalidInput for a target that cannot be read."""
         assert request.name.object is not None
         row = object_row(ListedObject(request.name.object, *info[1:]), request.location.policy)
-        delete_at = info.metadata.get("X-Delete-At")
-        if delete_at and EXPIRY_UPDATE in request.headers:
-            self._expiry(request, delete_at, info.timestamp)
-        return self._send(request, row)
+        delete_at = info.metadata.get("X-Delete-At", "") if EXPIRY_UPDATE in request.headers else ""
+        return self._update(request, row, info.timestamp, delete_at)
 
-    def delete(self, request: Request, timestamp: Timestamp) -> dict[str, str]:
+    def of_deletion(self, request: Request, timestamp: Timestamp) -> RowUpdate:
+        """Return the update after a DELETE. Raises InvalidInput for a target that cannot be read."""
         assert request.name.object is not None
-        return self._send(request, tombstone_row(request.name.object, timestamp, request.location.policy))
+        row = tombstone_row(request.name.object, timestamp, request.location.policy)
+        return self._update(request, row, timestamp)
 
-    def _send(self, request: Request, row: Mapping[str, object]) -> dict[str, str]:
-        encoded = request.headers.get(CONTAINER_UPDATE)
+    def _update(self, request: Request, row: Mapping[str, Any], timestamp: Timestamp, delete_at: str = "") -> RowUpdate:
+        encoded = request.headers.get(CONTAINER_UPDATE, "")
+        sequel = self._own.sequel(request, encoded, row) if self._own is not None and encoded else None
+        return RowUpdate(request, encoded, row, timestamp, delete_at, sequel)
+
+    def send(self, update: RowUpdate) -> dict[str, str]:
+        """Send the row, unless it is joined already; return headers of the answer, which list the updated replicas."""
+        request, encoded, row, timestamp, delete_at, sequel = update
+        if delete_at:
+            self._expiry(request, delete_at, timestamp)
         if not encoded:
             return {UPDATED: ""}
         target = UpdateTarget.decode(encoded)
+        if sequel is not None and sequel.accepted:
+            return {UPDATED: target.indexes}
         statuses = self._deliver(request, encoded, target, row)
         headers = {UPDATED: target.indexes}
         missed = failed(statuses)

@@ -78,7 +78,7 @@ class ContainerVerbs:
         return post_metadata(request, request.device.containers, _SETTABLE, self._limits)
 
     def _merge(self, request: Request) -> NodeResponse:
-        rows = read_rows(request, _row)
+        rows = read_rows(request, listed_row)
         store = request.device.containers
         life = request.headers.get(LIFE)
         writer = Writer(Timestamp.parse(life), time.time()) if life else None
@@ -142,7 +142,8 @@ def container_server(
     return database_server("container", ContainerVerbs(updater, limits), devices, salt, logger, replicate)
 
 
-def _row(item: Mapping[str, Any]) -> ObjectRow:
+def listed_row(item: Mapping[str, Any]) -> ObjectRow:
+    """Return a row as `wire.rows` sends it. Raises InvalidInput, KeyError and others for what is none."""
     stamp, typed, changed = item["timestamp"], item["content_type_timestamp"], item["meta_timestamp"]
     timestamp = Timestamp.parse(stamp)
     fields = item.get("fields")

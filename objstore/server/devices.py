@@ -44,6 +44,7 @@ class Device:
 
     def __init__(self, path: str, makers: Makers, file_system: int) -> None:
         self.path = path
+        self.name = os.path.basename(path)
         self.file_system = file_system
         self.gone = False  # another file system was at the path
         self.releasing: threading.Thread | None = None

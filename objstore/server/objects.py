@@ -67,12 +67,14 @@ class ObjectVerbs:
             lease = trailers.get(messages.LEASE, "") or headers.get(messages.LEASE, "")
             check = None if condition is None else _check(condition)
             guard = WriteGuard(_leases(request), request.location.hash, timestamp, lease, check, body.announced)
+            info = ObjectInfo(data.name, timestamp, timestamp, timestamp, writer.size, etag, kind, kept)
+            update = self._updater.of_object(request, info)
             try:
-                info = writer.commit(data, guard)
+                writer.commit(data, guard, update.sequel)
             except Overtaken:  # as if it had been made just before the change that overtook it
                 return answer(201, {"Etag": etag})
             guard.require()
-        sent = {"Etag": info.etag, **self._updater.put(request, info)}
+        sent = {"Etag": etag, **self._updater.send(update)}
         if guard.current is not None:
             sent[messages.OVERWRITTEN] = "true"
             sent |= _replaced(guard.current)
@@ -112,7 +114,7 @@ class ObjectVerbs:
         )
         store = request.device.objects(request.location.policy)
         store.post(request.location, change, self._guard(request, timestamp), ahead)
-        updated = {} if ahead else self._updater.put(request, store.info(request.location))
+        updated = {} if ahead else self._updater.send(self._updater.of_object(request, store.info(request.location)))
         return answer(202, {**updated, "X-Timestamp": timestamp.internal})
 
     def delete(self, request: Request) -> NodeResponse:
@@ -122,9 +124,10 @@ class ObjectVerbs:
         if if_delete_at and not is_whole(if_delete_at):
             raise InvalidInput("X-If-Delete-At is not a whole number of seconds")
         guard = self._guard(request, timestamp, if_delete_at)
-        store.delete(request.location, request.name.path, timestamp, guard)
+        update = self._updater.of_deletion(request, timestamp)
+        store.delete(request.location, request.name.path, timestamp, guard, update.sequel)
         guard.require()
-        updated = self._updater.delete(request, timestamp)
+        updated = self._updater.send(update)
         current = guard.current
         found = current is not None and (if_delete_at or not _expired(current.metadata))
         headers = {messages.STORED_TIMESTAMP: timestamp.internal, **updated, **_replaced(current)}

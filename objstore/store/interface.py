@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
@@ -113,6 +113,21 @@ class ObjectReader(AbstractContextManager["ObjectReader"], Protocol):
     def close(self) -> None: ...
 
 
+class Sequel:
+    """Something to be made durable right after a change, by the same thread: a row in a journal of the same device.
+
+    accept: makes several items durable, in a thread, and returns which of them it took; it must not raise. accepted:
+    whether it took `item`. If not, as with engines that ignore sequels, the change stands all the same.
+    """
+
+    __slots__ = ("accept", "accepted", "item")
+
+    def __init__(self, accept: Callable[[list[Any]], Sequence[bool]], item: object) -> None:
+        self.accept = accept
+        self.item = item
+        self.accepted = False
+
+
 class ObjectWriter(AbstractContextManager["ObjectWriter"], Protocol):
     """An object on its way in. Leaving the context without `commit` leaves nothing behind."""
 
@@ -130,10 +145,10 @@ class ObjectWriter(AbstractContextManager["ObjectWriter"], Protocol):
         """MD5 of all that was written so far, in hex. ValueError for a writer made without hashing."""
         ...
 
-    def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
+    def commit(self, data: ObjectData, guard: Guard | None = None, sequel: Sequel | None = None) -> ObjectInfo:
         """Make the object durable and visible. Raises NoSpace, DeviceUnavailable, Conflict, and the guard's errors.
 
-        Always closes the writer.
+        sequel: what follows if that is done. Always closes the writer.
         """
         ...
 
@@ -167,8 +182,15 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
-        """Leave a tombstone, whether or not there is an object."""
+    def delete(
+        self,
+        location: Location,
+        name: str,
+        timestamp: Timestamp,
+        guard: Guard | None = None,
+        sequel: Sequel | None = None,
+    ) -> None:
+        """Leave a tombstone, whether or not there is an object. sequel: as in `ObjectWriter.commit`."""
         ...
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:

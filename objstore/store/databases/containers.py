@@ -16,12 +16,14 @@ from objstore.store.databases import container_quotas, schema
 from objstore.store.databases.container_db import ContainerStatus, NewContainer, ObjectItem, PolicyTotals, Writer
 from objstore.store.databases.contents import Contents
 from objstore.store.databases.device import MADE, JournalUse
+from objstore.store.databases.journaled_rows import Accepting
 from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
 from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.reservations import Releasing, Reserving
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
+from objstore.store.interface import Sequel
 
 __all__ = ["ContainerStatus", "ContainerStore", "NewContainer", "ObjectItem", "PolicyTotals", "Writer"]
 
@@ -102,12 +104,26 @@ class ContainerStore(Replicas):
         another life of the container, or where the container is shut or deleted.
         """
         normal = [row.normal() for row in rows]
-        growing = not all(row.deleted for row in normal)
-        journaled = create_with is None and self._databases.journals(location) and _is_fresh(normal)
-        if journaled and self._databases.write_rows(location, normal, writer and writer.life, growing):
+        journaled = self._journaled(location, normal, writer and writer.life) if create_with is None else None
+        if journaled is not None and self._databases.write_rows(journaled):
             return
         make = None if create_with is None else partial(db.image, create_with)
+        growing = not all(row.deleted for row in normal)
         self._databases.write(location, db.merge_rows, db.Batch(normal, writer), growing, make, JournalUse.OPENS)
+
+    def row_after(self, location: Location, row: ObjectRow, life: Timestamp | None) -> Sequel | None:
+        """Return what joins a row right after the change of its object on the same device; None if `merge_rows` must.
+
+        life: that the writer saw of the container, if any. Raises InvalidInput for a name that is no UTF-8.
+        """
+        journaled = self._journaled(location, [row.normal()], life)
+        return None if journaled is None else self._databases.sequel_of_rows(journaled)
+
+    def _journaled(self, location: Location, rows: Sequence[ObjectRow], life: Timestamp | None) -> Accepting | None:
+        """Return normal rows for the journal; None if they may not go by it."""
+        if not self._databases.journals(location) or not _is_fresh(rows):
+            return None
+        return Accepting(location, rows, life, not all(row.deleted for row in rows))
 
     def merge_pending(self) -> None:
         """Bring all rows of the journal into their databases, unless another process does so now. Raises

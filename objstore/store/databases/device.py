@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
-from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
@@ -27,10 +26,11 @@ from objstore.store.databases.connections import Connected, ConnectionCache, dam
 from objstore.store.databases.directories import Directories
 from objstore.store.databases.failures import FailureKind, Replaced, classify
 from objstore.store.databases.journal import JournalRules, Pending, RowJournal
-from objstore.store.databases.journaled_rows import JournaledRows, MergeMeans
+from objstore.store.databases.journaled_rows import Accepting, JournaledRows, MergeMeans
 from objstore.store.databases.schema import DatabaseKind
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.unreadable import note
+from objstore.store.interface import Sequel
 
 _FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by half each time
 _LONGEST_WAIT = 0.004
@@ -224,12 +224,14 @@ class Databases:
         """Return whether `write_rows` may take rows of a database."""
         return self._rows is not None and self._rows.takes(location)
 
-    def write_rows(self, location: Location, rows: Sequence[Any], life: Timestamp | None, growing: bool) -> bool:
-        """Accept rows durably by the journal; return False if they must be written to the database instead.
+    def write_rows(self, rows: Accepting) -> bool:
+        """Accept rows durably by the journal; return False if they must be written to the database instead."""
+        return self._rows is not None and self._rows.write(rows)
 
-        life: of what the writer of the rows saw; None for rows that are taken in any case.
-        """
-        return self._rows is not None and self._rows.write(location, rows, life, growing)
+    def sequel_of_rows(self, rows: Accepting) -> Sequel:
+        """Return what accepts rows by the journal right after a change of an object on the same device."""
+        assert self._rows is not None
+        return Sequel(self._rows.accept, rows)
 
     def merge_rows(self) -> None:
         """Merge all rows of the journal, unless another process does."""

@@ -30,7 +30,12 @@ class MergeMeans(NamedTuple):
     warn: Callable[[str], None]
 
 
-class _Accepting(NamedTuple):
+class Accepting(NamedTuple):
+    """Rows of one database to be accepted. life: of what their writer saw; None for rows that are taken in any case.
+
+    growing: they are refused below the reserve of free space.
+    """
+
     location: Location
     rows: Sequence[Any]
     life: Timestamp | None
@@ -50,7 +55,7 @@ class JournaledRows:
         self._means = means
         # A row that need not survive a power cut needs no journal.
         self.enabled = settings.journal_interval > 0 and settings.synchronous == "full"
-        self._batcher = Batcher(name, self._accept, patience=settings.patience)
+        self._batcher = Batcher(name, self.accept, patience=settings.patience)
         self._start()
 
     def _start(self) -> None:
@@ -62,9 +67,9 @@ class JournaledRows:
     def takes(self, location: Location) -> bool:
         return self.enabled and self.journal.has_gate(location)
 
-    def write(self, location: Location, rows: Sequence[Any], life: Timestamp | None, growing: bool) -> bool:
+    def write(self, rows: Accepting) -> bool:
         """Accept rows durably; return False if the database must judge them, or the journal failed."""
-        return bool(self._batcher.run(_Accepting(location, rows, life, growing)))
+        return bool(self._batcher.run(rows))
 
     def wake(self) -> None:
         """Have what is pending merged."""
@@ -88,17 +93,22 @@ class JournaledRows:
 
     # In threads
 
-    def _accept(self, asked: list[_Accepting]) -> list[bool]:
+    def accept(self, asked: list[Accepting]) -> list[bool]:
+        """Make rows durable by one sync; return which the journal took. Blocks; several threads may do so at once."""
         if any(each.growing for each in asked) and self._means.lack() is not None:
             return [False] * len(asked)
         now = int(time.time())
-        rows = [JournalRows(each.location, now, self._rules.encode(each.rows)) for each in asked]
+        together: dict[tuple[Location, Timestamp | None], list[Any]] = {}
+        for location, rows, life, _ in asked:
+            together.setdefault((location, life), []).extend(rows)
+        entries = [JournalRows(location, now, self._rules.encode(rows)) for (location, _), rows in together.items()]
         try:
-            taken = self.journal.append(rows, [each.life for each in asked])
+            taken = self.journal.append(entries, [life for _, life in together])
         except OSError:
             return [False] * len(asked)
         self.wake()
-        return taken
+        by_group = dict(zip(together, taken, strict=True))
+        return [by_group[each.location, each.life] for each in asked]
 
     def _work(self) -> None:
         me = threading.current_thread()

@@ -31,7 +31,7 @@ from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.number_locks import NumberLocks
 from objstore.store.change import Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard
+from objstore.store.interface import Guard, Sequel
 from objstore.store.objects.format import ATTRIBUTE, encode_trailer
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import Layout, ancestors, changes_among, file_path, lock_number
@@ -51,9 +51,22 @@ class Arrival:
     file: where earlier pieces are, None for a new one. record: the metadata, for the attribute
     of a file with a trailer. size and checksums: of the whole content, for the trailer;
     checksums None without a trailer. guard: decides whether it may be linked. twin: the other hash directory, or "".
+    sequel: what follows.
     """
 
-    __slots__ = ("change", "checksums", "content", "directory", "file", "guard", "record", "size", "staged", "twin")
+    __slots__ = (
+        "change",
+        "checksums",
+        "content",
+        "directory",
+        "file",
+        "guard",
+        "record",
+        "sequel",
+        "size",
+        "staged",
+        "twin",
+    )
 
     def __init__(
         self,
@@ -66,6 +79,7 @@ class Arrival:
         file: OpenFile | None = None,
         guard: Guard | None = None,
         twin: str = "",
+        sequel: Sequel | None = None,
     ) -> None:
         self.directory = directory
         self.change = change
@@ -76,6 +90,7 @@ class Arrival:
         self.file = file
         self.guard = guard
         self.twin = twin
+        self.sequel = sequel
         self.staged = False
 
 
@@ -93,6 +108,29 @@ class Queued(Protocol):
     """A change that may have an open file, which is closed if nobody waits for it any more."""
 
     file: OpenFile | None
+    sequel: Sequel | None
+
+
+def follow(arrivals: Sequence[Queued], outcomes: Sequence[object]) -> None:
+    """Make durable what follows the changes that were made: those whose outcome is None."""
+    following: dict[Callable[[list[Any]], Sequence[bool]], list[Sequel]] = {}
+    for arrival, outcome in zip(arrivals, outcomes, strict=True):
+        if outcome is None and arrival.sequel is not None:
+            following.setdefault(arrival.sequel.accept, []).append(arrival.sequel)
+    for accept, sequels in following.items():
+        for sequel, accepted in zip(sequels, accept([each.item for each in sequels]), strict=True):
+            sequel.accepted = accepted
+
+
+def followed(run: Callable[[Sequence[Any]], Sequence[object]]) -> Callable[[Sequence[Any]], Sequence[object]]:
+    """Return what runs a group of changes, and then makes durable what follows them."""
+
+    def run_both(arrivals: Sequence[Queued]) -> Sequence[object]:
+        outcomes = run(arrivals)
+        follow(arrivals, outcomes)
+        return outcomes
+
+    return run_both
 
 
 def submit(commits: Runs, arrival: Queued) -> None:

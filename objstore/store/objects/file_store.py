@@ -19,8 +19,8 @@ from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
 from objstore.store.change import TOMBSTONE, Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result
-from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, submit
+from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result, Sequel
+from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, followed, submit
 from objstore.store.objects.content_flow import DirectWrites
 from objstore.store.objects.format import encode_record
 from objstore.store.objects.hashes import Marks
@@ -102,7 +102,7 @@ class FileStore:
         self._ordered = functools.cache(lambda: files.orders_names(self.root))
         committer = Committer(files, self.layout, self._known_dirs, self._ordered)
         pool = pool or ThreadPool(f"disk:{self.root}", settings.threads_per_disk, settings.patience)
-        commits = batching(f"commit:{self.root}", committer.run, patience=settings.patience)
+        commits = batching(f"commit:{self.root}", followed(committer.run), patience=settings.patience)
         direct = DirectWrites(settings.direct_writes)
         self._tools = Tools(files, pool, committer, commits, self.root, direct, settings.unwritten_limit)
         self._disk = Disk(files, pool, Buffers(), settings.timeout)
@@ -159,15 +159,22 @@ class FileStore:
                 raise
         self._lay(location, record.change, encode_record(meta_fields(record)), guard)
 
-    def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
+    def delete(
+        self,
+        location: Location,
+        name: str,
+        timestamp: Timestamp,
+        guard: Guard | None = None,
+        sequel: Sequel | None = None,
+    ) -> None:
         self._catch_up(location)
         record = encode_record(tombstone_fields(name, timestamp))
         try:
-            self._lay(location, Change(timestamp, TOMBSTONE), record, guard)
+            self._lay(location, Change(timestamp, TOMBSTONE), record, guard, sequel)
         except NoSpace:
             if not self._release_ballast():
                 raise
-            self._lay(location, Change(timestamp, TOMBSTONE), record, guard)
+            self._lay(location, Change(timestamp, TOMBSTONE), record, guard, sequel)
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
         self._catch_up(location)
@@ -282,9 +289,12 @@ class FileStore:
         except OSError as error:
             raise translate(error, self.root) from error
 
-    def _lay(self, location: Location, change: Change, record: bytes, guard: Guard | None) -> None:
+    def _lay(
+        self, location: Location, change: Change, record: bytes, guard: Guard | None, sequel: Sequel | None = None
+    ) -> None:
         directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
-        submit(self._tools.commits, Arrival(directory, change, (record,), record, guard=guard, twin=twin))
+        arrival = Arrival(directory, change, (record,), record, guard=guard, twin=twin, sequel=sequel)
+        submit(self._tools.commits, arrival)
 
     def _release_ballast(self) -> bool:
         try:

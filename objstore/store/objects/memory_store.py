@@ -23,6 +23,7 @@ from objstore.store.interface import (
     ObjectInfo,
     ObjectMetadata,
     Result,
+    Sequel,
 )
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.format import checksums_of, decode_record, encode_record
@@ -66,7 +67,7 @@ class MemoryWriter:
             raise ValueError("a writer without hashing has no etag")
         return hashlib.md5(b"".join(self._pieces or ()), usedforsecurity=False).hexdigest()
 
-    def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
+    def commit(self, data: ObjectData, guard: Guard | None = None, sequel: Sequel | None = None) -> ObjectInfo:
         if self._pieces is None:
             raise ValueError("the writer is closed")
         info = info_of_data(data, self.size, data.etag or self.etag())
@@ -171,7 +172,14 @@ class MemoryStore(UnpackedStore):
                 raise
         self.lay(location, record.change, record, guard)
 
-    def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
+    def delete(
+        self,
+        location: Location,
+        name: str,
+        timestamp: Timestamp,
+        guard: Guard | None = None,
+        sequel: Sequel | None = None,
+    ) -> None:
         self.lay(location, Change(timestamp, TOMBSTONE), name, guard)
 
     # What replicators and auditors ask

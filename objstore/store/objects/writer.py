@@ -14,7 +14,7 @@ from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard, ObjectData, ObjectInfo
+from objstore.store.interface import Guard, ObjectData, ObjectInfo, Sequel
 from objstore.store.objects.commit import Arrival, Committer, Runs, submit
 from objstore.store.objects.content_flow import ContentFlow, DirectWrites
 from objstore.store.objects.format import BlockChecksums, encode_record
@@ -199,14 +199,17 @@ class FileWriter:
             self._wait()
         return self._content.checksums.finish()
 
-    def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
+    def commit(self, data: ObjectData, guard: Guard | None = None, sequel: Sequel | None = None) -> ObjectInfo:
         if self._closed:
             raise ValueError("the writer is closed")
         etag = data.etag or self.etag()
-        self.commit_record(Change(data.timestamp, DATA), encode_record(data_fields(data, self.size, etag)), guard)
+        record = encode_record(data_fields(data, self.size, etag))
+        self.commit_record(Change(data.timestamp, DATA), record, guard, sequel)
         return info_of_data(data, self.size, etag)
 
-    def commit_record(self, change: Change, record: bytes, guard: Guard | None = None) -> None:
+    def commit_record(
+        self, change: Change, record: bytes, guard: Guard | None = None, sequel: Sequel | None = None
+    ) -> None:
         """As `commit`, of a record that is there already."""
         if self._closed:
             raise ValueError("the writer is closed")
@@ -214,7 +217,7 @@ class FileWriter:
         content = self._content
         pieces = () if self._streams else tuple(self._pending)
         arrival = Arrival(
-            self._directory, change, pieces, record, self.size, checksums, content.file, guard, self._twin
+            self._directory, change, pieces, record, self.size, checksums, content.file, guard, self._twin, sequel
         )
         self._closed = True
         if self._streams:

@@ -30,7 +30,7 @@ from objstore.runtime.files import Buffer, OpenFile
 from objstore.runtime.number_locks import NumberLocks
 from objstore.store.change import Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard
+from objstore.store.interface import Guard, Sequel
 from objstore.store.objects.format import decode_record
 from objstore.store.objects.layout import lock_number_of
 from objstore.store.objects.liveness import counting, decide, newest_of
@@ -44,10 +44,11 @@ Outcome = BaseException | None
 class PackedArrival:
     """A change on its way into a volume. record: the metadata; content: pieces; guard: decides whether it is made.
 
-    moves: True for a change that is stored in a file; it is refused (NotFound) if it does not count any more.
+    sequel: what follows. moves: True for a change that is stored in a file; it is refused (NotFound) if it does not
+    count any more.
     """
 
-    __slots__ = ("change", "content", "content_crc", "file", "guard", "location", "moves", "record")
+    __slots__ = ("change", "content", "content_crc", "file", "guard", "location", "moves", "record", "sequel")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class PackedArrival:
         content: Sequence[Buffer] = (),
         content_crc: int = 0,
         guard: Guard | None = None,
+        sequel: Sequel | None = None,
         moves: bool = False,
     ) -> None:
         self.file: OpenFile | None = None  # it has none
@@ -66,6 +68,7 @@ class PackedArrival:
         self.content = content
         self.content_crc = content_crc
         self.guard = guard
+        self.sequel = sequel
         self.moves = moves
 
     @property

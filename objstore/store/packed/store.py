@@ -21,9 +21,9 @@ from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard, IncomingChange, Look, NameListing, PackedAudit, Result
+from objstore.store.interface import Guard, IncomingChange, Look, NameListing, PackedAudit, Result, Sequel
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
-from objstore.store.objects.commit import Runs, submit
+from objstore.store.objects.commit import Runs, followed, submit
 from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.liveness import counting, decide, newest_of, reclaimable
 from objstore.store.objects.lookup import LiveObject
@@ -91,7 +91,7 @@ class PackedStore(FileReplicaStore):
         self._power = power
         self._auditors = {content: PackedAuditor(self._names, content) for content in (False, True)}
         self._packing = PackedCommitter(self._names, self._clear_files)
-        self._packs: Any = batching(f"pack:{self.root}", self._packing.run, patience=self.settings.patience)
+        self._packs: Any = batching(f"pack:{self.root}", followed(self._packing.run), patience=self.settings.patience)
         self._writer_tools = WriterTools(limit, self._pack, partial(self._make_file, tools=self._tools), self._as_file)
 
     def _open_index(self) -> Index:
@@ -135,12 +135,14 @@ class PackedStore(FileReplicaStore):
     def _pack(self, arrival: PackedArrival) -> None:
         submit(self._packs, arrival)
 
-    def _lay(self, location: Location, change: Change, record: bytes, guard: Guard | None) -> None:
+    def _lay(
+        self, location: Location, change: Change, record: bytes, guard: Guard | None, sequel: Sequel | None = None
+    ) -> None:
         if self.limit >= 0:
-            self._pack(PackedArrival(location, change, record, guard=guard))
+            self._pack(PackedArrival(location, change, record, guard=guard, sequel=sequel))
             return
-        lay = super()._lay
-        self._as_file(location, change, record, guard, lambda checked: lay(location, change, record, checked))
+        lay = partial(super()._lay, location, change, record, sequel=sequel)
+        self._as_file(location, change, record, guard, lay)
 
     def _as_file(
         self, location: Location, change: Change, record: bytes, guard: Guard | None, commit: Callable[[Guard], object]

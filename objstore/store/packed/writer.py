@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from awscrt.checksums import crc32c
@@ -12,7 +13,7 @@ from awscrt.checksums import crc32c
 from objstore.core.names import Location
 from objstore.runtime.files import Buffer
 from objstore.store.change import DATA, Change
-from objstore.store.interface import Guard, ObjectData, ObjectInfo
+from objstore.store.interface import Guard, ObjectData, ObjectInfo, Sequel
 from objstore.store.objects.format import checksums_of, encode_record
 from objstore.store.objects.records import data_fields, info_of_data
 from objstore.store.objects.writer import FileWriter
@@ -78,15 +79,17 @@ class PackedWriter:
         """Return the checksum of each block written."""
         return self._file.checksums() if self._file is not None else checksums_of(b"".join(self._pieces))
 
-    def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
+    def commit(self, data: ObjectData, guard: Guard | None = None, sequel: Sequel | None = None) -> ObjectInfo:
         if self._closed:
             raise ValueError("the writer is closed")
         etag = data.etag or self.etag()
         record = encode_record(data_fields(data, self.size, etag))
-        self.commit_record(Change(data.timestamp, DATA), record, guard)
+        self.commit_record(Change(data.timestamp, DATA), record, guard, sequel)
         return info_of_data(data, self.size, etag)
 
-    def commit_record(self, change: Change, record: bytes, guard: Guard | None = None) -> None:
+    def commit_record(
+        self, change: Change, record: bytes, guard: Guard | None = None, sequel: Sequel | None = None
+    ) -> None:
         """As `commit`, of a record that is there already."""
         if self._closed:
             raise ValueError("the writer is closed")
@@ -96,11 +99,10 @@ class PackedWriter:
             checksum = 0
             for piece in pieces:
                 checksum = crc32c(piece, checksum)
-            self._tools.pack(PackedArrival(self._location, change, record, pieces, checksum, guard))
+            self._tools.pack(PackedArrival(self._location, change, record, pieces, checksum, guard, sequel))
         else:
-            self._tools.as_file(
-                self._location, change, record, guard, lambda checked: file.commit_record(change, record, checked)
-            )
+            commit = partial(file.commit_record, change, record, sequel=sequel)
+            self._tools.as_file(self._location, change, record, guard, commit)
 
     def close(self) -> None:
         self._closed = True

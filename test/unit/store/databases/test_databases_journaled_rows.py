@@ -23,6 +23,7 @@ from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow, Writer
 from objstore.store.databases.journal import DIRECTORY
+from objstore.store.databases.journaled_rows import Accepting
 
 PROJECT = str(Path(__file__).parents[4])
 SALT = HashSalt(b"", b"salt")
@@ -96,6 +97,54 @@ def test_a_row_that_is_only_in_the_journal_is_listed_by_all_at_once(process: Ope
     put(two, "fourth")
     assert names(one) == names(process()) == ["first", "fourth", "second", "third"]
     assert one.info(AT).object_count == 4
+
+
+def test_rows_that_follow_objects_are_accepted_together_and_listed(process: Opener) -> None:
+    store = process()
+    for container in ("c", "d"):
+        make(store, container)
+    assert (
+        store.row_after(AT, ObjectRow("early", CLOCK.now()), ZERO) is None
+    )  # nothing tells that the container takes rows
+    for container in ("c", "d"):
+        put(store, "gate", place(container))
+    sequels = [
+        store.row_after(place(container), ObjectRow(name, CLOCK.now(), content_type="t", etag="e"), life)
+        for container, name, life in [("c", "1", ZERO), ("d", "2", ZERO), ("c", "3", ZERO), ("c", "4", None)]
+    ]
+    (accept,) = {sequel.accept for sequel in sequels if sequel is not None}
+    assert accept([sequel.item for sequel in sequels if sequel is not None]) == [True] * 4
+    assert names(store) == ["1", "3", "4", "gate"]
+    assert names(store, place("d")) == ["2", "gate"]
+
+
+def test_rows_that_follow_objects_are_refused_once_the_container_is_shut(process: Opener) -> None:
+    store = process()
+    make(store)
+    put(store, "gate")
+    put(store, "gate", deleted=True)
+    sequel = store.row_after(AT, ObjectRow("late", CLOCK.now(), content_type="t", etag="e"), ZERO)
+    store.shut(AT, time.time() + 60)
+    assert sequel is not None and sequel.accept([sequel.item]) == [False]
+    assert names(store) == []
+
+
+def test_rows_that_follow_objects_on_a_failing_disk_are_left_to_the_database(process: Opener) -> None:
+    class Failing(Files):
+        broken = False
+
+        def fdatasync(self, fd: int) -> None:
+            if self.broken:
+                raise OSError(errno.EIO, "the disk")
+            super().fdatasync(fd)
+
+    files = Failing()
+    store = process(files=files)
+    make(store)
+    put(store, "gate")
+    sequel = store.row_after(AT, ObjectRow("o", CLOCK.now(), content_type="t", etag="e"), ZERO)
+    files.broken = True
+    assert sequel is not None and sequel.accept([sequel.item]) == [False]
 
 
 def test_each_name_has_its_newest_row_however_rows_come(process: Opener) -> None:
@@ -285,9 +334,8 @@ def test_rows_outlive_the_quarantine_of_their_database(process: Opener) -> None:
     put(late, "opens")
     reader.info(AT)
     writer.close()
-    late._databases.write_rows(  # as a process whose gate is still open
-        AT, [ObjectRow("late", CLOCK.now(), size=1, content_type="t", etag="e").normal()], ZERO, True
-    )
+    row = ObjectRow("late", CLOCK.now(), size=1, content_type="t", etag="e").normal()
+    late._databases.write_rows(Accepting(AT, [row], ZERO, True))  # as a process whose gate is still open
     path = Path(late.path(AT))
     late.close()
     path.write_bytes(b"SQLite format 3\0" + b"?" * 8192)
