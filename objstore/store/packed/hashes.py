@@ -80,8 +80,9 @@ class PackedHasher:
         found = {}
         for partition in partitions:
             with contextlib.suppress(OSError):  # one that is damaged is nobody else's concern
-                files = self._of_files.kept((partition,)).get(partition, "") if self._has_files(partition) else ""
-                kept = self._kept(partition, self._key(partition, files))
+                # Unknown is not "": a hash kept while there were no files would be taken for that of now.
+                files = self._of_files.kept((partition,)).get(partition) if self._has_files(partition) else ""
+                kept = None if files is None else self._kept(partition, self._key(partition, files))
                 if kept is not None and kept.hash:
                     found[partition] = kept.hash
         return found

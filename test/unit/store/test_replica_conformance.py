@@ -175,6 +175,22 @@ def test_hashes_that_were_asked_for_are_at_hand_until_something_changes(store: R
     assert store.kept_hashes([0, 7]).get(0) != before
 
 
+@pytest.mark.parametrize("sizes", [(1, 70_000), (70_000, 1), (70_000, 70_001), (1, 2)])
+def test_a_hash_at_hand_is_of_what_is_there_also_after_the_first_large_or_small_object(
+    store: ReplicaStore, sizes: tuple[int, int]
+) -> None:
+    """Where objects are packed by size, that of before the first file was taken for that of now: no replica got it."""
+    put(store, 1, bytes(sizes[0]))
+    before = store.partition_hash(0)
+    put(store, 2, bytes(sizes[1]), BESIDE)
+    assert store.kept_hashes([0]).get(0) != before
+    now = store.partition_hash(0)
+    assert store.kept_hashes([0]) == {0: now}
+    store.forget(BESIDE, [data(2)])
+    assert store.kept_hashes([0]).get(0) != now
+    assert store.partition_hash(0) == before
+
+
 # Changes
 
 
