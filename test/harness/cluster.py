@@ -47,6 +47,13 @@ dark_objects_per_second = 100
 dark_objects_grace = 5
 dark_objects_action = repair
 dark_objects_overdue = 3
+packing = yes
+object_packer_interval = 1
+object_packer_cycle = 10
+object_compactor_interval = 1
+object_compactor_cycle = 5
+packed_dead_share = 0.3
+packed_checkpoint_cycle = 5
 """,
     "container": _STORAGE + """\
 container_updater_interval = 1
@@ -172,7 +179,8 @@ class Cluster:
         options += ("--devices-per-host", str(devices))
         options += tuple(part for name in policies for part in ("--policy", name))
         run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))
-        self._set_in_policies("packed_limit", packed_limit)
+        self.packed_limit = packed_limit
+        self.set_in_policies("packed_limit", packed_limit)
         for kind, settings in SETTINGS.items():
             conf = self.etc / f"{kind}-server.conf"
             conf.write_text(conf.read_text().replace("[DEFAULT]\n", f"[DEFAULT]\n{settings}"))
@@ -185,7 +193,7 @@ class Cluster:
             for device in self.device_names:
                 (self.devices(host) / device).mkdir(parents=True)
 
-    def _set_in_policies(self, setting: str, value: str) -> None:
+    def set_in_policies(self, setting: str, value: str) -> None:
         """For servers that are started afterwards."""
         path = self.etc / "objstore.conf"
         conf = re.sub(rf"^{setting} *=.*\n", "", path.read_text(), flags=re.MULTILINE)

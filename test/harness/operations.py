@@ -32,6 +32,29 @@ def take_out(cluster: Cluster, host: int, device: str) -> Callable[[], None]:
     return lambda: run("disk", "in", device, *devices) and None
 
 
+def limit_packing(cluster: Cluster, host: int, limit: str, killed_after: float | None = None) -> Callable[[], None]:
+    """Another `packed_limit` for a host, whose larger objects leave its volumes while it serves. All others get it with
+    their next start. What undoes it is given back; the daemon then packs what is small enough.
+
+    killed_after: seconds after which the command is killed.
+    """
+
+    def restart(value: str) -> None:
+        cluster.set_in_policies("packed_limit", value)
+        server = cluster.servers["object", host]
+        if server.running:  # else it is away, and is started by whoever ended it
+            server.stop()
+            server.start()
+            server.wait_ready()
+
+    restart(limit)
+    arguments = command("pack", "--unpack", "--devices", str(cluster.devices(host)), "--ring-dir", str(cluster.etc))
+    with suppress(subprocess.TimeoutExpired):  # the program is killed by then
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=killed_after or 120, check=False)
+        assert "Traceback" not in done.stderr, f"{arguments}: {done.stdout}{done.stderr}"
+    return lambda: restart(cluster.packed_limit)
+
+
 def double(cluster: Cluster, builder: Path, cancelled: bool, killed_after: float | None = None) -> None:
     """Twice as many partitions, or all the way to the last step but one, and back.
 

@@ -206,6 +206,13 @@ def _take_out(scene: Scene, host: int) -> Mend:
     return operations.take_out(scene.cluster, host, scene.chance.choice(scene.cluster.device_names))
 
 
+def _limit_packing(scene: Scene, host: int) -> Mend:
+    """Objects leave volumes, and come back, while they are read and written."""
+    limit = scene.chance.choice(["0", "4K"]) if scene.cluster.packed_limit != "0" else "0"
+    killed_after = scene.chance.choice([None, scene.chance.uniform(0.3, 2.0)])
+    return operations.limit_packing(scene.cluster, host, limit, killed_after)
+
+
 def _double(scene: Scene) -> Begun | None:
     """The partitions of a policy, twice as many, while processes die and clocks jump; or it is cancelled half-way."""
     if scene.doubling or scene.drained or scene.away or scene.doubled >= _MAX_DOUBLED:
@@ -266,6 +273,7 @@ FAULTS: dict[Begin, float] = {
     _slow: 2,
     _pause_host: 1,
     _away("disk out", _take_out): 1,
+    _away("packing limited", _limit_packing): 1,
     _cut_in_two: 1,
     _flip: 2,
     _flip_packed: 2,

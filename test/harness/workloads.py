@@ -90,7 +90,8 @@ class _Told:
 class Metadata:
     """PUT, POST and DELETE of a few names: which metadata may be read of each. One writer.
 
-    A version is a PUT's or a POST's. Content is that of one of the PUTs in doubt; None is a deletion.
+    A version is a PUT's or a POST's. Content is that of one of the PUTs in doubt; None is a deletion. Some is too large
+    to be packed.
     """
 
     def __init__(self, client: Client, container: str, tally: Tally, seed: int) -> None:
@@ -113,7 +114,8 @@ class Metadata:
         if kind == "PUT":
             content.add(version)
             metadata.add(version)
-            if self._told.send("PUT", "PUT", path, (201,), headers=headers, body=b"%d" % version):
+            body = (b"%d" % version).ljust(self._chance.choice([0, 0, 70_000]))
+            if self._told.send("PUT", "PUT", path, (201,), headers=headers, body=body):
                 self._content[name], self._metadata[name] = {version}, {version}
         elif kind == "POST":
             metadata.add(version)
@@ -132,7 +134,7 @@ class Metadata:
                 continue
             said = answer.get("X-Object-Meta-Version")
             if answer.status != 200 or int(answer.body) not in content:
-                found.append(f"{self._container}/{name}: {answer.status} {answer.body!r}, may be {content}")
+                found.append(f"{self._container}/{name}: {answer.status} {answer.body[:20]!r}, may be {content}")
             elif said is None or int(said) not in self._metadata[name]:
                 found.append(f"{self._container}/{name}: metadata {said}, may be {self._metadata[name]}")
         return found
@@ -300,7 +302,7 @@ class Buckets:
         return None
 
     def _put(self, key: str) -> None:
-        body = self._chance.randbytes(self._chance.choice([0, 10, 50_000]))
+        body = self._chance.randbytes(self._chance.choice([0, 10, 50_000, 66_000]))
         answer = self._call("PutObject", "put_object", Key=key, Body=body)
         if answer:
             self._note(key, answer, hashlib.md5(body).hexdigest())
