@@ -7,6 +7,7 @@ size, while the container's bytes used count the object's own. LISTED_FIELDS add
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from objstore.core import listed_types
@@ -21,7 +22,8 @@ LISTED_FIELDS = f"{OVERRIDE}Fields"  # as `fields_header` writes them
 # The keys that rows can have in addition to those of all objects.
 FIELDS = frozenset({"slo_etag", "symlink_path", "symlink_bytes", "symlink_etag", "version_symlink"})
 STORAGE_CLASS = "X-Object-Sysmeta-S3-Storage-Class"  # of the object; without it, the standard one
-CHECKSUM = "X-Object-Sysmeta-S3-Checksum"  # of the object: JSON with `algorithm` and `type`, among others
+CHECKSUM = "X-Object-Sysmeta-S3-Checksum"  # of the object: JSON with `algorithm`, `value` and `type`, in this order
+_CHECKSUM = re.compile(r'\{"algorithm":"([A-Z0-9]+)","value":"[^"]*","type":"(FULL_OBJECT|COMPOSITE)"')
 DEFAULT_TYPE = "binary/octet-stream"  # of an object that came through S3 without a content type
 
 
@@ -48,14 +50,11 @@ def listed_type_header(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _listed_checksum(headers: Mapping[str, str]) -> str:
     """Return the mark of an object's checksum in its row, '' for none."""
-    text = headers.get(CHECKSUM)
-    if not text:
+    match = _CHECKSUM.match(headers.get(CHECKSUM, ""))
+    if match is None:
         return ""
-    try:
-        checksum = json.loads(text)
-        return f"{checksum['algorithm']}{listed_types.COMPOSITE if checksum['type'] == 'COMPOSITE' else ''}"
-    except MALFORMED:
-        return ""
+    algorithm, kind = match.groups()
+    return f"{algorithm}{listed_types.COMPOSITE}" if kind == "COMPOSITE" else algorithm
 
 
 def fields_header(fields: Mapping[str, str | int | bool]) -> dict[str, str]:

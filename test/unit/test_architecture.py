@@ -58,6 +58,7 @@ THIRD_PARTY = {
     "lxml": "objstore.web.* objstore.s3.*",
     "numpy": "objstore.ring.* objstore.cli.ring_report",
     "awscrt": "objstore.store.* objstore.s3.*",
+    "isal": "objstore.s3.language.checksums",
     "xxhash": "objstore.s3.language.checksums",
     "prometheus_client": "objstore.runtime.metrics",
     "psutil": "objstore.runtime.*",

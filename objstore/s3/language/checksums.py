@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import xxhash
 from awscrt import checksums as crt
+from isal import isal_zlib
 
 from objstore.s3.language.errors import S3Error
 
@@ -45,7 +46,7 @@ class Algorithm(NamedTuple):
 
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "CRC32": Algorithm(lambda: Crc(crt.crc32, 4), 4),
+    "CRC32": Algorithm(lambda: Crc(isal_zlib.crc32, 4), 4),
     "CRC32C": Algorithm(lambda: Crc(crt.crc32c, 4), 4),
     "CRC64NVME": Algorithm(lambda: Crc(crt.crc64nvme, 8), 8),
     "SHA1": Algorithm(lambda: hashlib.sha1(usedforsecurity=False), 20),

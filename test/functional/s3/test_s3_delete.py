@@ -149,3 +149,30 @@ def test_each_key_needs_the_right_to_delete_it(s3: Any, s3_other: Any, bucket: s
     assert [one["Key"] for one in answer["Deleted"]] == ["yours"]
     assert [one["Key"] for one in answer["Errors"]] == ["mine"]
     assert keys(s3, bucket) == ["mine"]
+
+
+def test_conditions_on_a_version(s3: Any, raw: S3, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key="k", Body=b"first")["VersionId"]
+    s3.put_object(Bucket=bucket, Key="k", Body=b"second one")
+    first = s3.head_object(Bucket=bucket, Key="k", VersionId=version)
+    where = {"Bucket": bucket, "Key": "k", "VersionId": version}
+    for wrong in ({"IfMatchSize": 10}, {"IfMatch": '"x"'}, {"IfMatchLastModifiedTime": "2001-02-03T04:05:06Z"}):
+        with pytest.raises(ClientError) as caught:
+            s3.delete_object(**where, **wrong)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
+    right = {"ETag": first["ETag"], "Size": 5, "LastModifiedTime": first["LastModified"]}
+    entry = {"Key": "k", "VersionId": version}
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{**entry, **right, "Size": 6}]})
+    assert [one["Code"] for one in answer["Errors"]] == ["PreconditionFailed"]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{**entry, **right}]})
+    assert [one["VersionId"] for one in answer["Deleted"]] == [version]
+    assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 1
+
+
+def test_a_condition_by_a_date_without_a_time_zone_is_refused(s3: Any, raw: S3, bucket: str) -> None:
+    """It was taken for one of the server's own zone."""
+    s3.put_object(Bucket=bucket, Key="k")
+    answer = raw.request("DELETE", f"/{bucket}/k", {"x-amz-if-match-last-modified-time": "2001-02-03T04:05:06"})
+    assert code_of(answer) == (400, "InvalidArgument")
+    assert keys(s3, bucket) == ["k"]

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objstore.core import listed_types
+from objstore.core.listed import listed_type
 from objstore.s3.data import object_headers
 from objstore.s3.data.object_headers import Checksum
 from objstore.s3.language.errors import S3Error
@@ -88,6 +90,12 @@ def test_a_checksum_is_kept(algorithm: str, value: str, kind: str, parts: int) -
     checksum = Checksum(algorithm, value, kind, parts)
     assert Checksum.load(checksum.dump()) == checksum
     assert checksum.dump().isascii()
+
+
+@pytest.mark.parametrize("checksum", [Checksum("CRC32", "eA=="), Checksum("SHA1", "eA==-2", "COMPOSITE", 2)])
+def test_rows_show_the_checksum_in_the_form_in_which_it_is_stored(checksum: Checksum) -> None:
+    listed = listed_types.read(listed_type("a/b", {object_headers.CHECKSUM: checksum.dump()}))
+    assert listed == ("a/b", "", f"{checksum.algorithm}/COMPOSITE" if checksum.parts else "CRC32")
 
 
 def test_the_date_is_that_of_the_data_rounded_up() -> None:

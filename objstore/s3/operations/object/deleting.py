@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import NamedTuple
 
 from objstore.core.numbers import whole
@@ -81,15 +80,8 @@ def _numbers(conditions: DeleteConditions) -> tuple[int | None, int | None]:
         return size, None
     seconds = dates.parse_http(conditions.modified)
     if seconds is None:
-        seconds = _iso(conditions.modified)
+        seconds = dates.parse_iso(conditions.modified)
     if seconds is None:
         extra = {"ArgumentName": "x-amz-if-match-last-modified-time", "ArgumentValue": conditions.modified}
         raise S3Error("InvalidArgument", "", extra)
     return size, int(seconds)
-
-
-def _iso(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
