@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -27,6 +28,15 @@ settings.register_profile("no deadline", settings.get_profile(settings.get_curre
 settings.load_profile("no deadline")
 
 
+def _sync_nothing(fd: int) -> None:
+    """Whether bytes are synced in time is shown by the twin of Files that forgets them (`faulty_files`), and by probes;
+    here a sync would only take time, which is a third of some tests."""
+    os.fstat(fd)  # a closed descriptor is an error
+
+
+os.fsync = os.fdatasync = _sync_nothing
+
+
 # All devices that tests have made in this process, for as long as somebody uses them.
 _made: weakref.WeakSet[Devices] = weakref.WeakSet()
 _make = Devices.__init__
@@ -47,6 +57,15 @@ def files_of_devices() -> Iterator[None]:
     yield
     for devices in set(_made) - before:
         devices.release()
+
+
+@pytest.fixture
+def collect() -> Iterator[Callable[[], object]]:
+    """Frees the garbage that the test has made. What was there before is not looked at, which would take longest."""
+    gc.collect()
+    gc.freeze()
+    yield gc.collect
+    gc.unfreeze()
 
 
 class Running:

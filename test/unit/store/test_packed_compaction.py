@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 from collections import defaultdict
@@ -407,7 +406,9 @@ def test_whenever_the_power_is_cut_nothing_is_lost_or_revived(tmp_path: Path, mo
     assert count > 40
 
 
-def test_whenever_it_is_killed_the_next_compaction_ends_it(tmp_path: Path, monkeypatch: Any) -> None:
+def test_whenever_it_is_killed_the_next_compaction_ends_it(
+    tmp_path: Path, monkeypatch: Any, collect: Callable[[], object]
+) -> None:
     monkeypatch.setattr(compaction, "GROUP_RECORDS", 2)
     count = 0
     ended = False
@@ -415,7 +416,7 @@ def test_whenever_it_is_killed_the_next_compaction_ends_it(tmp_path: Path, monke
         count += 1
         root = tmp_path / str(count)
         _, allowed, ended = crash(root, count)
-        gc.collect()  # a killed process holds no lock
+        collect()  # a killed process holds no lock
         device = Device(root)
         if device.index.find(name_of(2)):
             assert device.counting() in allowed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import shutil
 from collections.abc import Callable
@@ -250,9 +249,10 @@ def rebuild(root: Path) -> None:
 
 @pytest.mark.parametrize("limit", [LIMIT, NOTHING])
 def test_whenever_it_is_killed_or_the_power_is_cut_nothing_is_lost_or_doubled(
-    tmp_path: Path, monkeypatch: Any, limit: int
+    tmp_path: Path, monkeypatch: Any, collect: Callable[[], object], limit: int
 ) -> None:
     monkeypatch.setattr(moving, "GROUP_CHANGES", 3)
+    monkeypatch.setattr(moving, "_PART_BITS", 4)
     whole = tmp_path / "whole"
     expected = started(whole, limit)
     count, ended = 0, False
@@ -266,7 +266,7 @@ def test_whenever_it_is_killed_or_the_power_is_cut_nothing_is_lost_or_doubled(
             move(root, limit, files)
             ended = True
         except PowerCut:
-            gc.collect()  # a killed process holds no lock
+            collect()  # a killed process holds no lock
         outcomes = [(root, "killed")]
         for seed in (None, 1):
             outcome = Path(files.outcome(tmp_path / f"{count}-{seed}", seed))
@@ -286,7 +286,8 @@ def test_whenever_it_is_killed_or_the_power_is_cut_nothing_is_lost_or_doubled(
 
 
 @pytest.mark.parametrize("limit", [LIMIT, NOTHING])
-def test_readers_find_everything_at_every_step(tmp_path: Path, limit: int) -> None:
+def test_readers_find_everything_at_every_step(tmp_path: Path, monkeypatch: Any, limit: int) -> None:
+    monkeypatch.setattr(moving, "_PART_BITS", 4)
     whole = tmp_path / "whole"
     expected = started(whole, limit)
     count, ended = 0, False
