@@ -16,7 +16,8 @@ FILL_SECONDS = 1.0  # of one block, far below the time that nodes allow between 
 class ObjectBody(Protocol):
     """Bytes that are read once. length: their number, None if it is not known before the end.
 
-    A body may also have `readinto`, which fills a part of a view and returns the number of bytes, 0 at the end.
+    A body may also have `readinto`, which fills a part of a view and returns the number of bytes, 0 at the end, and
+    `md5`: the MD5 of the whole as hexadecimal text, if reading raises an error unless the bytes match it; else ''.
     """
 
     @property

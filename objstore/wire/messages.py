@@ -45,7 +45,7 @@ RECREATE = "X-Backend-Create-With-Policy"  # merging rows creates the container 
 EVEN_EXPIRED = "X-Backend-Even-Expired"  # serve expired objects too
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
 SIZE = "X-Backend-Content-Length"  # of a body sent in chunks, if it is known
-ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, sent after it
+ETAG_TRAILER = "X-Backend-Etag"  # the MD5 of a streamed body, sent after it, or before if the body is compared with it
 # Leases of a name (LOCK and UNLOCK of an object; see doc/consistency.md).
 LEASE = "X-Backend-Lease"  # the holder's id: with LOCK and UNLOCK, and with a change made under the lease
 LEASE_WAIT = "X-Backend-Lease-Wait"  # with LOCK: seconds to wait while another holds the name

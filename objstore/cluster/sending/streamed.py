@@ -140,6 +140,7 @@ class PutStream:
         self._change = change
         self._body = body
         self._limit = limit
+        self._checked: str = getattr(body, "md5", "")  # the body compares its MD5 with this one
         self._replicas = change.place.replicas
         self._majority = quorum.quorum_size(self._replicas)
         self._write = write
@@ -159,7 +160,7 @@ class PutStream:
                 for sender in senders:
                     sender.abort()
                 return Sent(WriteResult(self._verdict(answers), answers), self._change)
-            md5 = _Md5(self._cluster.hashing) if self._replicas > 1 else None
+            md5 = _Md5(self._cluster.hashing) if self._replicas > 1 and not self._checked else None
             size = self._stream(senders, md5)
             trailers = self._trailers(md5)
             if self._write is None:
@@ -178,7 +179,9 @@ class PutStream:
     def _connect(self) -> Sequence[BodySender | NodeResponse]:
         """Return a sender for each node that wants the body, the answer of each that does not."""
         extra = {"Expect": "100-continue"}
-        if self._replicas > 1:
+        if self._checked:
+            extra[messages.ETAG_TRAILER] = self._checked
+        elif self._replicas > 1:
             extra["Trailer"] = messages.ETAG_TRAILER
         if self._body.length is not None:  # it is sent in chunks, which allow trailers
             extra[messages.SIZE] = str(self._body.length)

@@ -54,6 +54,7 @@ class Payload:
         self._check = check
         self.length = declared.length
         self.algorithm = declared.algorithm
+        self.md5 = declared.md5.hex()
         self.checksums: Mapping[str, str] = {}
         self._read: Callable[[int], bytes] = getattr(source, "read_chunk", None) or source.read
         self._readinto: Callable[[memoryview], int] | None = getattr(source, "readinto", None)

@@ -22,6 +22,7 @@ class S3Body(Protocol):
     """
 
     length: int | None  # bytes of the payload, None if not announced
+    md5: str  # of the payload, in hexadecimal, if the request has a Content-MD5; else ''
     algorithm: str  # of the sent or requested checksum, in capitals; '' for none
     checksums: Mapping[str, str]  # algorithm in capitals (`CRC32C`) to base64; complete after the end
 

@@ -81,6 +81,18 @@ def test_body_that_is_not_the_one_that_was_meant_is_refused(layer: ObjectLayer, 
         read(layer)
 
 
+class Compared(BytesBody):
+    """A body that compares its MD5 with this one when it is read; here one of other bytes, which nobody else notices."""
+
+    md5 = "0" * 32
+
+
+def test_a_body_that_compares_its_md5_is_hashed_by_nobody_else(layer: ObjectLayer) -> None:
+    assert layer.put(RequestContext(), OBJECT, PLAIN, Compared(bytes(200_000))).etag == Compared.md5
+    with pytest.raises(ChecksumMismatch):
+        layer.put(RequestContext(), OBJECT, PLAIN._replace(etag="1" * 32), Compared(bytes(200_000)))
+
+
 class Announced(BytesBody):
     """A body whose length is not what was announced."""
 
