@@ -26,7 +26,9 @@ _Received = TypeVar("_Received")
 
 MIB = 1 << 20
 EMPTY = io.BytesIO()  # an empty wsgi.input
-_INLINE = 65536  # bytes below which a thread costs more than the hashing
+# Bytes below which a thread costs more than the hashing. A CRC is quick, above all of bytes that just came.
+_INLINE = 65536
+_INLINE_CRC = 1 << 21
 _MAX_COUNTED = 64 * MIB  # bytes over the announced length that are counted for the error
 _EVENTS = 1000  # maximum of chunks decoded at a time, in a few milliseconds
 _MAX_IGNORED = 65536  # bytes after the end of S3's framing that are read and ignored
@@ -71,6 +73,7 @@ class Payload:
         self._content: bytes | None = None
         self._pending: Callable[[], object] | None = None
         self._digests: dict[str, Digest] = {}  # each once, whatever it is for
+        self._inline = _INLINE if declared.framing.signed else _INLINE_CRC
         self._shown: list[str] = []  # those in `checksums`
         if declared.sha256:
             self._digest("SHA256")
@@ -93,6 +96,8 @@ class Payload:
         digest = self._digests.get(algorithm)
         if digest is None:
             digest = self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
+            if not isinstance(digest, checksums.Crc):
+                self._inline = _INLINE
         return digest
 
     def check(self) -> None:
@@ -221,9 +226,9 @@ class Payload:
     def _hash(self, events: list[Any], size: int) -> None:
         """Hash bytes, and check signatures of chunks. size: of all bytes."""
         self._settle()
-        if size < _INLINE:
+        if size <= self._inline:
             self._update(events)
-        elif self._digests or self._declared.framing.signed:
+        else:
             self._pending = self._pool.start(self._update, events)
 
     def _update(self, events: list[Event]) -> None:

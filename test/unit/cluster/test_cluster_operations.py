@@ -82,7 +82,7 @@ def test_body_that_is_not_the_one_that_was_meant_is_refused(layer: ObjectLayer, 
 
 
 class Compared(BytesBody):
-    """A body that compares its MD5 with this one when it is read; here one of other bytes, which nobody else notices."""
+    """A body that compares its MD5 with this one when it is read. Here it is one of other bytes, which it overlooks."""
 
     md5 = "0" * 32
 
