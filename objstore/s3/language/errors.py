@@ -67,6 +67,7 @@ ERRORS: dict[str, Meaning] = {
         400, "The encryption request you specified is not valid. The valid value is AES256."
     ),
     "InvalidLocationConstraint": Meaning(400, "The specified location-constraint is not valid"),
+    "InvalidObjectState": Meaning(403, "The operation is not valid for the object's storage class"),
     "InvalidPart": Meaning(
         400,
         "One or more of the specified parts could not be found.  The part may not have been uploaded, or the "
@@ -87,7 +88,6 @@ ERRORS: dict[str, Meaning] = {
     "InvalidRequest": Meaning(400, "Invalid Request"),
     "InvalidSecurity": Meaning(403, "The provided security credentials are not valid."),
     "InvalidStorageClass": Meaning(400, "The storage class you specified is not valid"),
-    "InvalidObjectState": Meaning(403, "The operation is not valid for the object's storage class"),
     "InvalidTag": Meaning(
         400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."
     ),
