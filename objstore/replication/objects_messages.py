@@ -9,7 +9,15 @@ and one of a device:
     step=compare-many   {partition: hash, ...} (JSON)          200: partitions not known to be the same (JSON list)
 
 The receiver of this uses only stored hashes. It computes none, so that it answers quickly; if the hash of an equal
-partition is not stored, `compare` of that partition computes and stores it.
+partition is not stored, `compare-each`, or `compare` of that partition, computes and stores it. Three steps do for many
+partitions what the others do for one:
+
+    step=compare-each   {partition: hash, ...} (JSON)          200: {partition: hashes by suffix, or null if the
+                                                               same, ...}; those that took too long are left out
+    step=offer-many     {partition: changes, ...} (JSON)       200: those that the receiver lacks, in the same form
+    step=send-many      items, see `objects_run`               200: as for `send`
+
+A version that does not know them answers 400.
 
 A change is sent in its text form, see `store.change`. A *frame* is one change with its content: a head of 42 bytes
 (name hash in hex, length of the change, length of the content, both unsigned and the highest byte first), the change,
@@ -26,7 +34,7 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from objstore.core.errors import MALFORMED, BodyTruncated, InvalidInput
 from objstore.core.names import is_hash, is_suffix
@@ -35,7 +43,9 @@ from objstore.store.change import Change
 
 PARTITION_HASH = "X-Backend-Partition-Hash"
 SOURCE = "X-Backend-Replication-Source"
-COMPARE, COMPARE_MANY, OFFER, SEND = "compare", "compare-many", "offer", "send"
+COMPARE, OFFER, SEND = "compare", "offer", "send"
+COMPARE_MANY, COMPARE_EACH, OFFER_MANY, SEND_MANY = "compare-many", "compare-each", "offer-many", "send-many"
+MANY = frozenset((COMPARE_MANY, COMPARE_EACH, OFFER_MANY, SEND_MANY))  # steps of several partitions
 
 # Reasons to refuse a change. STALE: another change of this name and time exists. HELD: the name is locked for another
 # change now.
@@ -77,19 +87,35 @@ class Receipt(NamedTuple):
 
 
 def encode_changes(changes: Mapping[str, Sequence[Change]]) -> bytes:
-    document = {name_hash: [str(change) for change in of_name] for name_hash, of_name in changes.items()}
-    return _compact(document)
+    return _compact(_as_text(changes))
 
 
 def decode_changes(body: bytes) -> Changes:
     """Raises InvalidInput."""
     try:
-        document = json.loads(body)
-        return {
-            _hash(name_hash): tuple(_change(change) for change in changes) for name_hash, changes in document.items()
-        }
+        return _from_text(json.loads(body))
     except MALFORMED as error:
         raise InvalidInput(f"not a list of changes: {error}") from None
+
+
+def encode_changes_of(partitions: Mapping[int, Mapping[str, Sequence[Change]]]) -> bytes:
+    return _compact({partition: _as_text(changes) for partition, changes in partitions.items()})
+
+
+def decode_changes_of(body: bytes) -> dict[int, Changes]:
+    """Decode changes by partition. Raises InvalidInput."""
+    try:
+        return {_number(partition): _from_text(changes) for partition, changes in json.loads(body).items()}
+    except MALFORMED as error:
+        raise InvalidInput(f"not changes of partitions: {error}") from None
+
+
+def _as_text(changes: Mapping[str, Sequence[Change]]) -> dict[str, list[str]]:
+    return {name_hash: [str(change) for change in of_name] for name_hash, of_name in changes.items()}
+
+
+def _from_text(document: Any) -> Changes:
+    return {_hash(name_hash): tuple(map(_change, changes)) for name_hash, changes in document.items()}
 
 
 def encode_hashes(hashes: Mapping[str, str]) -> bytes:
@@ -99,12 +125,28 @@ def encode_hashes(hashes: Mapping[str, str]) -> bytes:
 def decode_hashes(body: bytes) -> dict[str, str]:
     """Raises InvalidInput."""
     try:
-        document = json.loads(body)
-        if all(isinstance(suffix, str) and isinstance(found, str) for suffix, found in document.items()):
-            return {suffix: found for suffix, found in document.items() if is_suffix(suffix)}
+        return _hashes(json.loads(body))
     except MALFORMED:
-        pass
-    raise InvalidInput("not the hashes of suffixes")
+        raise InvalidInput("not the hashes of suffixes") from None
+
+
+def encode_hashes_of(partitions: Mapping[int, Mapping[str, str] | None]) -> bytes:
+    return _compact(partitions)
+
+
+def decode_hashes_of(body: bytes) -> dict[int, dict[str, str] | None]:
+    """Decode hashes of suffixes by partition, None for a partition that is the same. Raises InvalidInput."""
+    try:
+        document = json.loads(body).items()
+        return {_number(partition): None if found is None else _hashes(found) for partition, found in document}
+    except MALFORMED:
+        raise InvalidInput("not the hashes of suffixes of partitions") from None
+
+
+def _hashes(document: Any) -> dict[str, str]:
+    if not all(isinstance(found, str) for found in document.values()):
+        raise InvalidInput("not the hashes of suffixes")
+    return {suffix: found for suffix, found in document.items() if is_suffix(suffix)}
 
 
 def encode_partitions(hashes: Mapping[int, str]) -> bytes:
@@ -139,6 +181,12 @@ def decode_numbers(body: bytes) -> set[int]:
 
 def _compact(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _number(text: str) -> int:
+    if not _NUMBER(text):
+        raise InvalidInput(f"not a partition: {text[:60]!r}")
+    return int(text)
 
 
 def _hash(text: str) -> str:

@@ -26,6 +26,7 @@ from objstore.replication.objects_messages import (
 from objstore.replication.objects_plan import NamedChange, flat
 from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ChangeReader, ReplicaStore
+from objstore.store.packed.runs import check_received, record_stream
 
 _PIECE = 256 << 10  # bytes sent at a time: a low rate must not cause long pauses for the peer
 
@@ -125,8 +126,8 @@ class ObjectSender:
         for first in range(0, len(names), _READ_AT_ONCE):
             some = names[first : first + _READ_AT_ONCE]
             packed = self._source.store.read_packed([(self._location(each), change) for each, change in some])
-            for named, stream in zip(some, packed, strict=True):
-                content, sent = (stream, set()) if stream is not None else self._read(named)
+            for named, record in zip(some, packed, strict=True):
+                content, sent = self._read(named) if record is None else (record_stream(check_received(record)), set())
                 confirmed |= sent
                 if content is None:
                     continue

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from math import inf
 from queue import SimpleQueue
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Protocol, TypeVar, TypeVarTuple, cast
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
@@ -297,14 +297,16 @@ class Batcher:
             self._patience.check(self._name, self._running)
 
     def run_all(self, items: Sequence[object]) -> list[BaseException | object]:
-        """Wait for the batches that hold `items`; their outcomes, of which those that failed are not raised."""
-        calls = [_Call(None, (item,)) for item in items]
+        """Wait for the batch that holds all `items`; their outcomes, of which those that failed are not raised."""
+        if not items:
+            return []
         self._prepare()
-        for call in calls:
-            self._queue.put(call)
-        if calls:
-            self._wakeups.wait_for_end(calls[-1])  # batches end in order: the others have ended
-        return [call.result if call.error is None else call.error for call in calls]
+        call = _Call(None, tuple(items))
+        self._queue.put(call)
+        self._wakeups.wait_for_end(call)
+        if call.error is not None:
+            return [call.error] * len(items)
+        return [call.result] if len(items) == 1 else cast(list[BaseException | object], call.result)
 
     def aside(self, function: Callable[[], object]) -> None:
         """Call a function in the thread, between two batches; do not wait for it."""
@@ -313,10 +315,12 @@ class Batcher:
 
     def _next_batch(self, queue: SimpleQueue[_Call]) -> list[_Call]:
         calls: list[_Call] = []
-        while not calls or (len(calls) < self._most and not queue.empty()):
+        count = 0
+        while not calls or (count < self._most and not queue.empty()):
             call = queue.get()
             if call.function is None:
                 calls.append(call)
+                count += len(call.args)
             else:
                 with contextlib.suppress(Exception):  # nobody waits for it
                     call.function()
@@ -335,13 +339,19 @@ class Batcher:
     def _settle(self, calls: list[_Call]) -> None:
         """Give each call its result or error; a frame of its own, which does not outlive them."""
         try:
-            outcomes = self._run_batch([call.args[0] for call in calls])
-            for call, outcome in zip(calls, outcomes, strict=True):
-                if isinstance(outcome, BaseException):
-                    # Its frames hold the outcomes of the batch, and so would be kept by what they keep.
-                    call.error = outcome.with_traceback(None)
+            outcomes = iter(self._run_batch([item for call in calls for item in call.args]))
+            for call in calls:
+                # The frames of an error hold the outcomes of the batch, and so would be kept by what they keep.
+                results = [
+                    each.with_traceback(None) if isinstance(each, BaseException) else each
+                    for each in islice(outcomes, len(call.args))
+                ]
+                if len(results) > 1:
+                    call.result = results
+                elif isinstance(results[0], BaseException):
+                    call.error = results[0]
                 else:
-                    call.result = outcome
+                    call.result = results[0]
         except BaseException as error:  # carried to every waiter
             for call in calls:
                 call.error = error

@@ -13,26 +13,34 @@ from typing import cast
 from objstore.core.errors import DeviceUnavailable, InvalidInput
 from objstore.replication.objects_messages import (
     COMPARE,
+    COMPARE_EACH,
     COMPARE_MANY,
+    MANY,
     OFFER,
+    OFFER_MANY,
     PARTITION_HASH,
     SEND,
+    SEND_MANY,
     SOURCE,
     boot_identity,
     decode_changes,
+    decode_changes_of,
     decode_partitions,
     device_identity,
     encode_changes,
+    encode_changes_of,
     encode_hashes,
+    encode_hashes_of,
     encode_numbers,
 )
-from objstore.replication.objects_receiver import Receiver, ReceiverBounds, differing
+from objstore.replication.objects_receiver import GroupReceiver, Receiver, ReceiverBounds, differing
 from objstore.runtime.settings import duration, positive, setting, size
 from objstore.server.answers import JSON, answer, error
 from objstore.server.request import ShareRequest
 from objstore.server.turns import Busy, Turns, come_again
 from objstore.server.write_guard import PeersGuard
 from objstore.store.interface import ReplicaStore
+from objstore.store.leases import Leases
 from objstore.wire.messages import NodeResponse
 
 
@@ -58,17 +66,21 @@ class ObjectReplication:
         self._limits = limits
         self._boot = boot_identity()
         self._turns = Turns(self._limits.concurrency, self._limits.wait)
+        self._bounds = ReceiverBounds(limits.writers, limits.small)
         self._steps = {
             COMPARE: self._compare,
             COMPARE_MANY: self._compare_many,
             OFFER: self._offer,
             SEND: self._send,
+            COMPARE_EACH: self._compare_each,
+            OFFER_MANY: self._offer_many,
+            SEND_MANY: self._send_many,
         }
 
     def __call__(self, request: ShareRequest) -> NodeResponse:
         name = request.parameters().get("step", "")
         step = self._steps.get(name)
-        if step is None or request.hash or (request.named is None) is not (name == COMPARE_MANY):
+        if step is None or request.hash or (request.named is None) is not (name in MANY):
             raise InvalidInput("not a step of the replication of objects")
         path = request.device.path
         try:
@@ -84,14 +96,12 @@ class ObjectReplication:
             return come_again()
 
     def _receiver(self, request: ShareRequest) -> Receiver:
-        guard = partial(PeersGuard, request.device.leases(request.policy))
         return Receiver(
-            _store(request),
-            request.partition,
-            request.policy,
-            ReceiverBounds(self._limits.writers, self._limits.small),
-            guard,
+            _store(request), request.partition, request.policy, self._bounds, partial(PeersGuard, _leases(request))
         )
+
+    def _group(self, request: ShareRequest) -> GroupReceiver:
+        return GroupReceiver(_store(request), request.policy, self._bounds, partial(PeersGuard, _leases(request)))
 
     def _compare_many(self, request: ShareRequest) -> NodeResponse:
         theirs = decode_partitions(request.body.read(self._limits.compare_size))
@@ -107,6 +117,21 @@ class ObjectReplication:
 
     def _send(self, request: ShareRequest) -> NodeResponse:
         return answer(200, JSON, self._receiver(request).receive(request.body).encode())
+
+    def _compare_each(self, request: ShareRequest) -> NodeResponse:
+        theirs = decode_partitions(request.body.read(self._limits.compare_size))
+        return answer(200, JSON, encode_hashes_of(self._group(request).compare(theirs)))
+
+    def _offer_many(self, request: ShareRequest) -> NodeResponse:
+        offered = decode_changes_of(request.body.read(self._limits.offer_size))
+        return answer(200, JSON, encode_changes_of(self._group(request).missing(offered)))
+
+    def _send_many(self, request: ShareRequest) -> NodeResponse:
+        return answer(200, JSON, self._group(request).receive(request.body).encode())
+
+
+def _leases(request: ShareRequest) -> Leases:
+    return request.device.leases(request.policy)
 
 
 def _store(request: ShareRequest) -> ReplicaStore:

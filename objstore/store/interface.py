@@ -269,6 +269,14 @@ class IncomingChange(NamedTuple):
     guard: Guard | None = None
 
 
+class IncomingRecord(NamedTuple):
+    """A record of a peer's volume, see `store.packed.format`. guard: makes its guard, by name hash and time."""
+
+    partition: int
+    record: bytes
+    guard: Callable[[str, Timestamp], Guard | None]
+
+
 class ReplicaStore(ObjectStore, NameListing, Protocol):
     """An engine as replicators and auditors use it. Every call may suspend, and may raise DeviceUnavailable.
 
@@ -309,16 +317,32 @@ class ReplicaStore(ObjectStore, NameListing, Protocol):
         """
         ...
 
+    # The same of several partitions at once.
+
+    def partition_hashes(self, partitions: Iterable[int], seconds: float) -> dict[int, str]:
+        """Return hashes as `partition_hash`; those that would take longer than a number of seconds are left out."""
+        ...
+
+    def suffix_hashes_of(self, partitions: Iterable[int]) -> dict[int, dict[str, str]]: ...
+
+    def changes_of(self, suffixes: Mapping[int, Iterable[str]]) -> dict[int, dict[str, tuple[Change, ...]]]:
+        """Return the changes of some suffixes of each partition."""
+        ...
+
+    def missing_of(
+        self, offered: Mapping[int, Mapping[str, Sequence[Change]]]
+    ) -> dict[int, dict[str, tuple[Change, ...]]]: ...
+
     @property
     def packs(self) -> int:
-        """Bytes of the longest stream that `read_packed` and `write_packed` take; 0 if nothing is packed."""
+        """Bytes of the longest change that `read_packed` and `write_packed` take; 0 or less if nothing is packed."""
         ...
 
     def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
-        """Read changes at once, as streams; None for those that are not packed, or that `read_change` must judge."""
+        """Read changes at once, as records; None for those that are not packed, or that `read_change` must judge."""
         ...
 
-    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
+    def write_packed(self, changes: Sequence[IncomingChange | IncomingRecord]) -> list[Exception | None]:
         """Take changes at once, as `write_change` and `commit` do; return for each None, or what they would raise."""
         ...
 

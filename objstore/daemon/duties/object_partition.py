@@ -17,6 +17,7 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.lanes import FailedNodes
 from objstore.replication import objects_plan as plan
+from objstore.replication.objects_group import GroupSender
 from objstore.replication.objects_line import PeerLine
 from objstore.replication.objects_messages import Changes
 from objstore.replication.objects_plan import NamedChange
@@ -96,11 +97,19 @@ class ObjectPeers:
         source = ObjectSource(part.place.store, part.partition, part.place.policy)
         return ObjectSender(source, self.line(part.place, node), bounds, self._flow, self.logger, self._warnings)
 
+    def group_sender(self, place: ReplicatedPlace, node: Node, bounds: SenderBounds) -> GroupSender:
+        """Raises NodeFailure for one that did not answer recently."""
+        line = self.line(place, node.for_replication)
+        return GroupSender(place.store, place.policy, line, bounds, self._flow, self.logger)
+
     def ended(self, sender: ObjectSender) -> None:
         """Count what was sent."""
+        self.group_ended(sender)
+        self.counts["refused"] += sender.refused
+
+    def group_ended(self, sender: ObjectSender | GroupSender) -> None:
         self.counts["sent"] += sender.sent
         self.counts["sent_bytes"] += sender.sent_bytes
-        self.counts["refused"] += sender.refused
         self.counts["corrupt"] += sender.corrupt
 
     def lacks(self, node: Node) -> None:

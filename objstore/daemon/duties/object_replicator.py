@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import zip_longest
 from typing import NamedTuple
 
 from objstore.core.errors import Conflict
@@ -20,6 +21,7 @@ from objstore.core.nodes import Node
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.object_comparison import Comparison, compared
+from objstore.daemon.duties.object_group import GroupWork
 from objstore.daemon.duties.object_partition import (
     ObjectPart,
     ObjectPeers,
@@ -33,6 +35,7 @@ from objstore.ring import Ring
 from objstore.runtime import green
 
 _AT_A_TIME = 1000  # partitions planned before other green threads have a turn
+_LEAST_PART = 16  # partitions
 _SPREAD = 0.6180339887498949  # of the golden ratio: fractions of its multiples are spread evenly
 
 
@@ -132,19 +135,26 @@ class ObjectReplicator:
             span = self._reclaimed_until.get(key, self._started), self._now()
             self._reclaimed_until[key] = span[1]
             peers, of_others = self._sorted(place, ring)
-            comparisons = compared(place, ring, peers, self._options.compare)
-            others += [Task(place, each, span, comparisons.get(each, ())) for each in peers]
+            others += self._compared(place, ring, peers, span)
             handoffs += [Task(place, each, span) for each in of_others]
         random.shuffle(handoffs)
         return handoffs, others
+
+    def _compared(
+        self, place: ReplicatedPlace, ring: Ring, peers: Mapping[int, tuple[Node, ...]], span: tuple[float, float]
+    ) -> list[Task]:
+        """The tasks of partitions at home. Neighbors share comparisons; those that follow each other do not."""
+        parts = []
+        for part in parted(list(peers), self._options.per_device):
+            comparisons = compared(ring, {each: peers[each] for each in part}, self._options.compare)
+            parts.append([Task(place, each, span, comparisons.get(each, ())) for each in part])
+        return [task for tasks in zip_longest(*parts) for task in tasks if task is not None]
 
     def _sorted(self, place: ReplicatedPlace, ring: Ring) -> tuple[dict[int, tuple[Node, ...]], list[int]]:
         """The peers of partitions that are at home, by partition; and handoff partitions."""
         at_home: dict[int, tuple[Node, ...]] = {}
         handoffs: list[int] = []
-        partitions = place.store.partitions()
-        random.shuffle(partitions)
-        for index, partition in enumerate(partitions):
+        for index, partition in enumerate(place.store.partitions()):
             if partition < ring.partition_count:  # else it is one of another part power
                 peers, handoff = self._assign(place, partition, ring)
                 if handoff:
@@ -181,7 +191,8 @@ class ObjectReplicator:
         try:
             if handoff:
                 return work.hand_off(peers)
-            equal = {each.node for each in comparisons if each.says_equal(partition, ring, self._peers, go_on)}
+            group = GroupWork(place, ring, self._peers, self._options, oldest, go_on)
+            equal = {each.node for each in comparisons if each.says_equal(partition, group)}
             others = [node for node in peers if node not in equal]
             return work.keep_equal(others) if others else go_on()
         except Conflict as error:  # our role for the partition is unknown
@@ -189,6 +200,15 @@ class ObjectReplicator:
                 self._peers.logger.error("cannot replicate partition %d of %s: %s", partition, place.device, error)
             self._misnamed = True
             return False
+
+
+def parted(partitions: list[int], most: int) -> list[list[int]]:
+    """Cut partitions into up to `most` parts of neighbors; each begins by chance, so that hosts meet at others."""
+    size = max(_LEAST_PART, -(-len(partitions) // most))
+    parts = [partitions[first : first + size] for first in range(0, len(partitions), size)]
+    random.shuffle(parts)
+    starts = [random.randrange(len(part)) for part in parts]
+    return [part[start:] + part[:start] for part, start in zip(parts, starts, strict=True)]
 
 
 _COUNTED = ("sent", "sent_bytes", "refused", "corrupt", "removed")

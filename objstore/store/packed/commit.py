@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 from objstore.core.errors import Conflict, NotFound, ObjstoreError
 from objstore.core.names import Location
@@ -36,6 +35,7 @@ from objstore.store.objects.layout import lock_number_of
 from objstore.store.objects.liveness import counting, decide, newest_of
 from objstore.store.packed.format import Outgoing
 from objstore.store.packed.lookup import PackedNames
+from objstore.store.packed.pages import Merge
 from objstore.store.packed.places import Entry, Place
 
 Outcome = BaseException | None
@@ -132,20 +132,22 @@ class _PackedGroup:
         self._names = names
         self._arrivals = arrivals
         self._accepted: list[int] = []
-        self._files: dict[int, list[Change]] = {}
-        self._before: dict[int, list[Entry]] = {}
-        self._places: list[Place] = []
-        self._shown = 0
-        self._is_settled = True  # the records marked dead are those that have left the index
+        self._files: list[list[Change]] = []
+        self._before: dict[str, list[Entry]] = {}
+        # By name hash: places without an entry, and those that their entries make obsolete.
+        self._hidden: dict[str, Place] = {}
+        self._dead: dict[str, list[Place]] = {}
+        self._unsettled: set[str] = set()  # names with records marked dead that may still be in the index
         self.outcomes: list[Outcome] = [None] * len(arrivals)
         self.obsolete_files: list[tuple[Location, list[Change]]] = []
 
     def admit(self) -> None:
+        locations = [arrival.location for arrival in self._arrivals]
+        self._files = self._names.files_of_all(locations)
+        self._before = self._names.find_all(locations)
         for index, arrival in enumerate(self._arrivals):
             try:
-                self._files[index] = self._names.files_of(arrival.location)
-                self._before[index] = self._names.find(arrival.location)
-                if self._is_admitted(arrival, self._before[index], self._files[index]):
+                if self._is_admitted(arrival, self._before[arrival.location.hash], self._files[index]):
                     self._accepted.append(index)
             except OSError as error:
                 self.outcomes[index] = translate(error, self._names.layout.root)
@@ -154,29 +156,38 @@ class _PackedGroup:
 
     def append(self) -> None:
         if self._accepted:
-            replaced = [entry.place for index in self._accepted for entry in self._before[index]]
+            hashes = [self._arrivals[index].location.hash for index in self._accepted]
+            replaced = [entry.place for name_hash in hashes for entry in self._before[name_hash]]
             records = [self._arrivals[index].outgoing for index in self._accepted]
-            self._places = self._names.volumes.append(records, replaced)
+            self._hidden = dict(zip(hashes, self._names.volumes.append(records, replaced), strict=True))
 
     def show(self) -> None:
-        volumes = self._names.volumes
-        for index, place in zip(self._accepted, self._places, strict=True):
+        if not self._accepted:
+            return
+        changes: dict[str, Merge] = {}
+        for index in self._accepted:
             arrival, files = self._arrivals[index], self._files[index]
             if files:  # they may make the record obsolete
                 self._names.make_files_durable(arrival.location)
-            dead: list[Place] = []
-            adding = _adding(Entry(arrival.change, place), self._before[index], files, dead)
-            self._names.edit(arrival.location, adding, partial(self._kill, dead))
-            self._shown += 1
-            self._is_settled = True
-            if files:
                 self.obsolete_files.append((arrival.location, [arrival.change, *files]))
-        if self._accepted:
-            volumes.indexed()
+            name_hash = arrival.location.hash
+            dead = self._dead[name_hash] = []
+            new = Entry(arrival.change, self._hidden[name_hash])
+            changes[name_hash] = _adding(new, self._before[name_hash], files, dead)
+        self._names.edit_all(changes, self._kill, self._settle)
+        self._names.volumes.indexed()
 
-    def _kill(self, dead: Sequence[Place]) -> None:
-        self._is_settled = not dead
-        self._names.volumes.kill(dead)
+    def _kill(self, names: Sequence[str]) -> None:
+        """Mark what becomes obsolete dead, before the names' entries change."""
+        dead = [place for name_hash in names for place in self._dead[name_hash]]
+        if dead:
+            self._unsettled = {name_hash for name_hash in names if self._dead[name_hash]}
+            self._names.volumes.kill(dead)
+
+    def _settle(self, names: Sequence[str]) -> None:
+        self._unsettled = set()
+        for name_hash in names:
+            self._hidden.pop(name_hash, None)  # settled before, if the index was lost meanwhile
 
     def fail(self, error: OSError | ObjstoreError) -> None:
         """None of those that were not refused is acknowledged; they may have been made or not.
@@ -186,8 +197,8 @@ class _PackedGroup:
         """
         volumes = self._names.volumes
         with contextlib.suppress(OSError):
-            volumes.kill(self._places[self._shown + (not self._is_settled) :])
-        if not self._is_settled:
+            volumes.kill([place for each, place in self._hidden.items() if each not in self._unsettled])
+        if self._unsettled:
             volumes.roll()
         cause = translate(error, self._names.layout.root) if isinstance(error, OSError) else error
         for index, outcome in enumerate(self.outcomes):

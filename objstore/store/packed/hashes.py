@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -31,7 +32,7 @@ _SLOT = struct.Struct(
 _SLOT_SIZE = 64
 _NEVER = -1  # for no oldest change
 _LARGEST = 1 << 32  # partitions
-_KEPT_PARTITIONS = 4  # whose changes are kept in memory
+_KEPT_NAMES = 10_000  # of the partitions whose changes are kept in memory
 _RETRIES = 3
 
 
@@ -56,6 +57,8 @@ class PackedHasher:
         self._power = power
         self._slots: OpenFile | None = None
         self._grouped: OrderedDict[tuple[int, HashSource], Grouped] = OrderedDict()
+        self._names_kept = 0
+        self._lock = threading.Lock()
 
     def partitions(self) -> list[int]:
         """Those that have packed changes."""
@@ -111,10 +114,16 @@ class PackedHasher:
         for name_hash, every in sorted(found.items()):
             grouped[name_hash[-3:]][name_hash] = tuple(sorted(counting(every)))
         if self._key(partition) == key:
-            self._grouped[partition, key] = grouped
-            while len(self._grouped) > _KEPT_PARTITIONS:
-                self._grouped.popitem(last=False)
+            self._remember(partition, key, grouped)
         return grouped
+
+    def _remember(self, partition: int, key: HashSource, grouped: Grouped) -> None:
+        with self._lock:
+            if (partition, key) not in self._grouped:
+                self._grouped[partition, key] = grouped
+                self._names_kept += _count(grouped)
+            while self._names_kept > _KEPT_NAMES and len(self._grouped) > 1:
+                self._names_kept -= _count(self._grouped.popitem(last=False)[1])
 
     def _summaries(self, partition: int) -> dict[str, SuffixSummary]:
         return {suffix: of_suffix(changes) for suffix, changes in self.grouped(partition).items()}
@@ -172,6 +181,10 @@ class PackedHasher:
         slots, self._slots = self._slots, None
         if slots is not None:
             slots.close()
+
+
+def _count(grouped: Grouped) -> int:
+    return sum(map(len, grouped.values()))
 
 
 def _text(digest: bytes) -> str:

@@ -31,7 +31,8 @@ import secrets
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from awscrt.checksums import crc64nvme
@@ -149,6 +150,22 @@ class Index:
         start, end = extent(page.entries, raw)
         return self._decode(page.entries, start, end)
 
+    def find_all(self, names: Iterable[str]) -> dict[str, list[Entry]]:
+        """Return the entries of several names; a page is read once for all of its names."""
+        raws = sorted(map(_raw, set(names)))
+        found: dict[str, list[Entry]] = {}
+        self._check()
+        at = 0
+        while at < len(raws):
+            try:
+                depth, number, page = self._leaf(raws[at])
+            except Unsound:
+                depth, number, page = self._with_lock(raws[at][0], partial(self._leaf, raws[at], locked=True))
+            while at < len(raws) and number_of(raws[at], depth) == number:
+                found[raws[at].hex()] = self._decode(page.entries, *extent(page.entries, raws[at]))
+                at += 1
+        return found
+
     def find_cached(self, name_hash: str) -> list[Entry] | None:
         """Return the entries of a name without waiting for the disk or a lock; None if that is not possible."""
         raw = _raw(name_hash)
@@ -261,6 +278,49 @@ class Index:
             raise self._damaged(error) from error
         finally:
             self._release(raw[0])
+
+    def edit_all(
+        self,
+        changes: Mapping[str, Merge],
+        before: Callable[[Sequence[str]], object],
+        after: Callable[[Sequence[str]], object],
+    ) -> None:
+        """As `edit`, of several names, with one write for each page.
+
+        before, after: called around each write with the hashes of the names whose entries it changes.
+        """
+        raws = sorted(map(_raw, changes))
+        for first, group in itertools.groupby(raws, key=lambda raw: raw[0]):
+            self._with_lock(first, partial(self._edit_pages, list(group), changes, before, after))
+
+    def _edit_pages(
+        self,
+        raws: list[bytes],
+        changes: Mapping[str, Merge],
+        before: Callable[[Sequence[str]], object],
+        after: Callable[[Sequence[str]], object],
+    ) -> None:
+        """Edit names in the order of hashes, with the lock of all held."""
+        at = 0
+        while at < len(raws):
+            depth, number, page = self._leaf(raws[at], locked=True)
+            old = entries = page.entries
+            end = at
+            while end < len(raws) and number_of(raws[end], depth) == number:
+                raw, end = raws[end], end + 1
+                start, stop = extent(entries, raw)
+                new = sorted(encode_entry(raw, each) for each in changes[raw.hex()](self._decode(entries, start, stop)))
+                entries = b"".join((entries[:start], *new, entries[stop:]))
+            if len(entries) > self._capacity:
+                self._split(depth, number, old, raws[at])
+                continue
+            names = [raw.hex() for raw in raws[at:end]]
+            before(names)
+            if entries != old:
+                self._write(LEAF, depth, number, entries)
+                self._learn(depth, number)
+            after(names)
+            at = end
 
     def add(self, items: Iterable[tuple[str, Entry]], merge: Merge | None = None) -> int:
         """Add entries in the order of hashes, with one write for each page; return the number of items.

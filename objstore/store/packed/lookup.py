@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -22,6 +22,7 @@ from objstore.store.objects.liveness import Liveness, decide
 from objstore.store.objects.lookup import BadFile, LiveObject, UnreadableFile, open_change
 from objstore.store.objects.records import MetaRecord, fold, lay_over, read_data, read_meta
 from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
+from objstore.store.packed.pages import Merge
 from objstore.store.packed.places import Entry
 from objstore.store.packed.volumes import Volumes
 
@@ -84,6 +85,11 @@ class PackedNames:
         name_hash = location.hash
         return self.on_index(lambda index: index.find(name_hash))
 
+    def find_all(self, locations: Iterable[Location]) -> dict[str, list[Entry]]:
+        """The packed changes of names, by their hashes."""
+        hashes = [location.hash for location in locations]
+        return self.on_index(lambda index: index.find_all(hashes))
+
     def edit(
         self,
         location: Location,
@@ -96,6 +102,15 @@ class PackedNames:
         """
         self.on_index(lambda index: index.edit(location.hash, change, before))
 
+    def edit_all(
+        self,
+        changes: Mapping[str, Merge],
+        before: Callable[[Sequence[str]], object],
+        after: Callable[[Sequence[str]], object],
+    ) -> None:
+        """As `edit`, of several names by their hashes; see `Index.edit_all`."""
+        self.on_index(lambda index: index.edit_all(changes, before, after))
+
     def close(self) -> None:
         """Close all that is kept open; it is opened again when it is needed."""
         index, self._index = self._index, None
@@ -106,6 +121,14 @@ class PackedNames:
     def files_of(self, location: Location) -> list[Change]:
         """The changes that have files of their own."""
         return changes_among(list_dir(self._files, self.layout.hash_dir(location)))
+
+    def files_of_all(self, locations: Sequence[Location]) -> list[list[Change]]:
+        """As `files_of`, of several names that are locked; of partitions without any file, one look for all."""
+        have_files: dict[int, bool] = {}
+        for each in locations:
+            if each.partition not in have_files:
+                have_files[each.partition] = self._files.is_dir(self.layout.partition_dir(each.partition))
+        return [self.files_of(each) if have_files[each.partition] else [] for each in locations]
 
     def changes_of(self, location: Location) -> list[Change]:
         """All changes of a name, wherever they are."""

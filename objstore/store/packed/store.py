@@ -21,7 +21,16 @@ from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard, IncomingChange, Look, NameListing, PackedAudit, Result, Sequel
+from objstore.store.interface import (
+    Guard,
+    IncomingChange,
+    IncomingRecord,
+    Look,
+    NameListing,
+    PackedAudit,
+    Result,
+    Sequel,
+)
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.commit import Runs, followed, submit
 from objstore.store.objects.format import Unsound, decode_record
@@ -30,6 +39,7 @@ from objstore.store.objects.lookup import LiveObject
 from objstore.store.objects.memory_reader import MemoryReader
 from objstore.store.objects.records import check_fields, read_data
 from objstore.store.objects.replica_store import FileReplicaStore
+from objstore.store.objects.unpacked import in_time
 from objstore.store.objects.upkeep import forget
 from objstore.store.packed.audit import PackedAuditor
 from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
@@ -40,6 +50,7 @@ from objstore.store.packed.lookup import Live, LivePacked, PackedNames
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.quarantine import take_away
 from objstore.store.packed.recovery import checkpoint, open_index, put_in_tails
+from objstore.store.packed.runs import WantedRecord, check_received, read_records
 from objstore.store.packed.volumes import Volumes
 from objstore.store.packed.writer import PackedWriter, WriterTools
 
@@ -214,13 +225,40 @@ class PackedStore(FileReplicaStore):
 
     def _missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         found = {}
-        for name_hash, changes in offered.items():
-            own = {entry.change for entry in self._names.find(Location(partition, name_hash))}
-            own |= self._durable(self.layout.hash_dir(Location(partition, name_hash)))
+        locations = [Location(partition, name_hash) for name_hash in offered]
+        entries = self._names.find_all(locations)
+        has_files = self._files.is_dir(self.layout.partition_dir(partition))
+        for location, changes in zip(locations, offered.values(), strict=True):
+            own = {entry.change for entry in entries[location.hash]}
+            if has_files:
+                own |= self._durable(self.layout.hash_dir(location))
             lacking = set(counting(own.union(changes))) - own
             if lacking:
-                found[name_hash] = tuple(sorted(lacking))
+                found[location.hash] = tuple(sorted(lacking))
         return found
+
+    # Many partitions
+
+    def partition_hashes(self, partitions: Iterable[int], seconds: float) -> dict[int, str]:
+        return self._run(in_time, lambda each: self._packed_hasher.partition(each).hash, partitions, seconds)
+
+    def suffix_hashes_of(self, partitions: Iterable[int]) -> dict[int, dict[str, str]]:
+        def hashes(partition: int) -> dict[str, str]:
+            return {suffix: each.hash for suffix, each in self._packed_hasher.suffixes(partition).items()}
+
+        return self._run(lambda: {partition: hashes(partition) for partition in partitions})
+
+    def changes_of(self, suffixes: Mapping[int, Iterable[str]]) -> dict[int, dict[str, tuple[Change, ...]]]:
+        def changes(partition: int, some: Iterable[str]) -> dict[str, tuple[Change, ...]]:
+            grouped = self._packed_hasher.grouped(partition)
+            return {name_hash: found for each in some for name_hash, found in grouped.get(each, {}).items()}
+
+        return self._run(lambda: {partition: changes(partition, some) for partition, some in suffixes.items()})
+
+    def missing_of(
+        self, offered: Mapping[int, Mapping[str, Sequence[Change]]]
+    ) -> dict[int, dict[str, tuple[Change, ...]]]:
+        return self._run(lambda: {partition: self._missing(partition, each) for partition, each in offered.items()})
 
     # Changes as bytes
 
@@ -263,23 +301,21 @@ class PackedStore(FileReplicaStore):
         return min(self.limit, _MAX_STREAM)
 
     def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
-        return self._run(self._read_streams, names)
+        return self._run(self._read_records, names)
 
-    def _read_streams(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
-        """Read streams in the order of their places."""
-        places = []
+    def _read_records(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
+        entries = self._names.find_all(location for location, _ in names)
+        wanted: dict[int, WantedRecord] = {}
         for index, (location, change) in enumerate(names):
-            places += [(each.place, index) for each in self._names.find(location) if each.change == change]
-        streams: list[bytes | None] = [None] * len(names)
-        for place, index in sorted(places):
-            location, change = names[index]
-            if place.length <= self.packs:
-                with contextlib.suppress(Unsound, OSError):
-                    record = self.volumes.read(place, location.hash, change)
-                    streams[index] = b"".join(_stream(change, record.metadata, record.content))
-        return streams
+            for entry in entries[location.hash]:
+                if entry.change == change and entry.place.length <= self.packs:
+                    wanted[index] = WantedRecord(entry.place, location.hash, change)
+        records: list[bytes | None] = [None] * len(names)
+        for index, record in zip(wanted, read_records(self.volumes, list(wanted.values())), strict=True):
+            records[index] = record
+        return records
 
-    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
+    def write_packed(self, changes: Sequence[IncomingChange | IncomingRecord]) -> list[Exception | None]:
         outcomes: list[Exception | None] = [None] * len(changes)
         arrivals: dict[int, PackedArrival] = {}
         for index, incoming in enumerate(changes):
@@ -303,8 +339,10 @@ class PackedStore(FileReplicaStore):
                 green.sleep(seconds)
         return outcomes
 
-    def _arrival(self, incoming: IncomingChange) -> PackedArrival:
+    def _arrival(self, incoming: IncomingChange | IncomingRecord) -> PackedArrival:
         """Verify a change, and return what must be packed. Raises as `write_change` and its writer do."""
+        if isinstance(incoming, IncomingRecord):
+            return self._record_arrival(incoming)
         location, change, stream, guard = incoming
         if change.kind == DATA:
             self._space.check(len(stream))
@@ -320,6 +358,15 @@ class PackedStore(FileReplicaStore):
             writer.write(stream)
             writer.commit()
         return arrivals[0]
+
+    def _record_arrival(self, incoming: IncomingRecord) -> PackedArrival:
+        header, metadata, content = check_received(incoming.record)
+        location = Location(incoming.partition, header.name_hash, self.layout.policy)
+        if header.change.kind == DATA:
+            self._space.check(len(content))
+        guard = incoming.guard(header.name_hash, header.change.timestamp)
+        pieces = (content,) if content else ()
+        return PackedArrival(location, header.change, metadata, pieces, header.content_crc, guard)
 
     # Upkeep
 

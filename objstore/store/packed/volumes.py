@@ -152,6 +152,13 @@ class Volumes:
                     raise
             self._drop(place.volume, opened)
 
+    def read_span(self, volume: int, start: int, size: int) -> tuple[bytes, bytearray]:
+        """Read the volume's tag and bytes of it as they are, fewer at its end. Raises FileNotFoundError."""
+        opened = self._open(volume)
+        buffer = bytearray(size)
+        del buffer[self._files.read_at(opened.file.fd, buffer, start) :]
+        return opened.tag, buffer
+
     def read_raw(self, place: Place) -> bytes:
         """Read the bytes at a place as they are, as many as there are. Raises FileNotFoundError."""
         buffer = bytearray(place.length)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NameHeld
+from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NameHeld, NoSpace
 from objstore.core.names import Location, partition_of
 from objstore.core.timestamps import Timestamp
-from objstore.store.change import Change
-from objstore.store.interface import IncomingChange, Look, ObjectData, ObjectMetadata
+from objstore.runtime.files import Buffer, Files
+from objstore.store.change import DATA, METADATA, Change
+from objstore.store.interface import Guard, IncomingChange, IncomingRecord, Look, ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.space import Reserve
+from objstore.store.packed.format import VOLUME_HEADER_SIZE, Outgoing, encode_head
+from objstore.store.packed.runs import check_received, record_stream
 from objstore.store.packed.store import PackedStore
 
 POWER = 3
@@ -63,20 +70,45 @@ def names(store: PackedStore) -> list[Named]:
     ]
 
 
-def incoming(store: PackedStore) -> list[IncomingChange]:
+FORMS = ("record", "stream")
+Incoming = IncomingChange | IncomingRecord
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def bytes_of(store: PackedStore, named: Named) -> bytes:
+    with store.read_change(*named) as reader:
+        return b"".join(map(bytes, reader))
+
+
+def incoming(store: PackedStore, form: str) -> list[Incoming]:
     found = names(store)
-    return [
-        IncomingChange(*named, stream)
-        for named, stream in zip(found, store.read_packed(found), strict=True)
-        if stream is not None
-    ]
+    if form == "stream":
+        return [IncomingChange(*named, bytes_of(store, named)) for named in found]
+    records = zip(found, store.read_packed(found), strict=True)
+    return [IncomingRecord(where.partition, record or b"", lambda *_: None) for (where, _), record in records]
 
 
-def test_streams_are_those_of_single_changes(source: PackedStore) -> None:
+def with_bytes(change: Incoming, edit: Callable[[bytes], bytes]) -> Incoming:
+    if isinstance(change, IncomingRecord):
+        return change._replace(record=edit(change.record))
+    return change._replace(stream=edit(change.stream))
+
+
+def guarded(change: Incoming, guard: Guard) -> Incoming:
+    if isinstance(change, IncomingRecord):
+        return change._replace(guard=lambda *_: guard)
+    return change._replace(guard=guard)
+
+
+def test_records_are_those_of_single_changes(source: PackedStore) -> None:
     found = names(source)
-    for (where, change), stream in zip(found, source.read_packed(found), strict=True):
-        with source.read_change(where, change) as reader:
-            assert stream == b"".join(map(bytes, reader))
+    for named, record in zip(found, source.read_packed(found), strict=True):
+        assert record is not None
+        assert record_stream(check_received(record)) == bytes_of(source, named)
 
 
 def test_what_is_missing_large_or_damaged_is_left_to_be_read_alone(source: PackedStore) -> None:
@@ -88,13 +120,13 @@ def test_what_is_missing_large_or_damaged_is_left_to_be_read_alone(source: Packe
         file.write(b"x")
     asked = [(location(number), found[location(number)]) for number in (4, 5, 30)]
     asked.append((location(99), found[location(4)]))
-    streams = source.read_packed(asked)
-    assert [stream is not None for stream in streams] == [True, False, False, False]
+    records = source.read_packed(asked)
+    assert [record is not None for record in records] == [True, False, False, False]
     assert source.quarantined() == []
 
 
-def test_a_store_that_takes_all_at_once_is_equal(source: PackedStore, target: PackedStore) -> None:
-    every = incoming(source)
+def test_a_store_that_takes_all_at_once_is_equal(source: PackedStore, target: PackedStore, form: str) -> None:
+    every = incoming(source, form)
     assert target.write_packed(every) == [None] * len(every)
     assert target.write_packed(every) == [None] * len(every)  # again
     assert [target.partition_hash(each) for each in range(8)] == [source.partition_hash(each) for each in range(8)]
@@ -102,30 +134,30 @@ def test_a_store_that_takes_all_at_once_is_equal(source: PackedStore, target: Pa
         assert b"".join(map(bytes, reader.read(0, 1000))) == bytes([7]) * 500
 
 
-def test_each_that_is_not_sound_is_refused_alone(source: PackedStore, target: PackedStore) -> None:
-    every = incoming(source)
-    every[3] = every[3]._replace(stream=every[3].stream[:-30] + bytes(30))
-    every[5] = every[5]._replace(stream=b"short")
+def test_each_that_is_not_sound_is_refused_alone(source: PackedStore, target: PackedStore, form: str) -> None:
+    every = incoming(source, form)
+    every[3] = with_bytes(every[3], lambda whole: whole[:-30] + bytes(30))
+    every[5] = with_bytes(every[5], lambda _: b"short")
     outcomes = target.write_packed(every)
     assert isinstance(outcomes[3], ChecksumMismatch)
-    assert isinstance(outcomes[5], InvalidInput)
+    assert isinstance(outcomes[5], InvalidInput if form == "stream" else ChecksumMismatch)
     assert [index for index, each in enumerate(outcomes) if each is not None] == [3, 5]
     assert len(names(target)) == len(every) - 2
 
 
-def test_each_guard_is_asked(source: PackedStore, target: PackedStore) -> None:
+def test_each_guard_is_asked(source: PackedStore, target: PackedStore, form: str) -> None:
     def refuse(newest: Timestamp, look: Look) -> None:
         raise Conflict("not here", newest)
 
-    every = incoming(source)
-    every[4] = every[4]._replace(guard=refuse)
+    every = incoming(source, form)
+    every[4] = guarded(every[4], refuse)
     outcomes = target.write_packed(every)
     assert isinstance(outcomes[4], Conflict)
     assert sum(each is None for each in outcomes) == len(every) - 1
-    assert (every[4].location, every[4].change) not in names(target)
+    assert names(source)[4] not in names(target)
 
 
-def test_a_name_that_is_held_is_tried_again(source: PackedStore, target: PackedStore) -> None:
+def test_a_name_that_is_held_is_tried_again(source: PackedStore, target: PackedStore, form: str) -> None:
     calls = []
 
     def hold_once(newest: Timestamp, look: Look) -> None:
@@ -133,16 +165,66 @@ def test_a_name_that_is_held_is_tried_again(source: PackedStore, target: PackedS
         if len(calls) == 1:
             raise NameHeld(seconds=0.01)
 
-    every = incoming(source)
-    every[4] = every[4]._replace(guard=hold_once)
+    every = incoming(source, form)
+    every[4] = guarded(every[4], hold_once)
     assert target.write_packed(every) == [None] * len(every)
     assert len(calls) == 2
     assert target.write_packed([]) == []
 
 
 def test_one_change_given_otherwise_in_one_run_is_a_conflict(source: PackedStore, target: PackedStore) -> None:
-    put(target, 40, 10)
-    other = source.read_packed([(location(4), dict(names(source))[location(4)])])[0]
-    assert other is not None
-    mine = dict(names(target))[location(40)]
-    assert isinstance(target.write_packed([IncomingChange(location(40), mine, other)])[0], Conflict)
+    put(target, 4, 10)
+    (mine,) = (record for record in source.read_packed([(location(4), Change(Timestamp(1), DATA))]) if record)
+    (outcome,) = target.write_packed([IncomingRecord(location(4).partition, mine, lambda *_: None)])
+    assert isinstance(outcome, Conflict)
+
+
+def test_metadata_of_another_change_are_refused(source: PackedStore, target: PackedStore) -> None:
+    found = [(location(number), Change(Timestamp(1), DATA)) for number in (4, 5)]
+    one, other = (check_received(record) for record in source.read_packed(found) if record)
+    header = one.header
+    later = Change(Timestamp(2), DATA)
+    outgoing = Outgoing(header.name_hash, later, other.metadata, (one.content,), header.content_crc)
+    record = encode_head(b"12345678", outgoing) + bytes(one.content)
+    (outcome,) = target.write_packed([IncomingRecord(0, record, lambda *_: None)])
+    assert isinstance(outcome, InvalidInput)
+    assert names(target) == []
+
+
+def test_a_run_is_written_by_one_call_and_one_sync(source: PackedStore, target: PackedStore) -> None:
+    source.forget(location(1), [Change(Timestamp(2), METADATA)])  # changes of one name are made one after the other
+    every = incoming(source, "record")
+    target.write_packed(every[:1])  # makes the volume and the index
+    calls: Counter[str] = Counter()
+
+    class Counting(Files):
+        def write_at(self, fd: int, pieces: Sequence[Buffer], offset: int) -> None:
+            calls["appends"] += offset >= VOLUME_HEADER_SIZE
+            super().write_at(fd, pieces, offset)
+
+        def fdatasync(self, fd: int) -> None:
+            calls["syncs"] += 1
+            super().fdatasync(fd)
+
+    target.volumes._writer._files = Counting()
+    assert target.write_packed(every) == [None] * len(every)
+    assert calls == {"appends": 1, "syncs": 1}
+
+
+def test_a_full_device_takes_no_data_of_a_run_and_shows_none(source: PackedStore, target: PackedStore) -> None:
+    every = incoming(source, "record")
+
+    class Full(Files):
+        def write_at(self, fd: int, pieces: Sequence[Buffer], offset: int) -> None:
+            super().write_at(fd, [b"".join(pieces)[:3000]], offset)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    target.write_packed(every[:1])
+    files = target.volumes._writer._files
+    target.volumes._writer._files = Full()
+    outcomes = target.write_packed(every[1:])
+    assert {type(outcome) for outcome in outcomes} == {NoSpace}
+    assert names(target) == names(source)[:1]
+    target.volumes._writer._files = files
+    assert target.write_packed(every) == [None] * len(every)
+    assert names(target) == names(source)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,48 @@ def test_what_is_to_be_done_before_a_change_is_done_only_if_there_is_room(tmp_pa
     with pytest.raises(OSError):
         index.edit(name(1 << 23), lambda _: [entry(2)], lambda: done.append([entry(98)]))
     assert done == [[], []]
+
+
+# Many names
+
+
+def test_many_names_are_edited_page_by_page_and_found_at_once(tmp_path: Path) -> None:
+    index = small(tmp_path / "index", 4)
+    names = [name(number * 0x00157913 & 0xFFFFFFFF) for number in range(200)]
+    for number, each in enumerate(names[:50]):
+        index.edit(each, lambda _, number=number: [entry(number)])
+    written: list[list[str]] = []
+    changes = {each: lambda found, number=number: [*found, entry(1000 + number)] for number, each in enumerate(names)}
+    index.edit_all(changes, lambda _: None, lambda some: written.append(list(some)))
+    assert [each for some in written for each in some] == sorted(names)
+    assert max(map(len, written)) > 1
+    expected = {each: [entry(1000 + number)] for number, each in enumerate(names)}
+    for number, each in enumerate(names[:50]):
+        expected[each].insert(0, entry(number))
+    found = index.find_all([*names, name(77)])
+    assert {each: sorted(entries) for each, entries in found.items()} == {**expected, name(77): []}
+    assert found == {each: index.find(each) for each in found}
+    assert index.find_all([]) == {}
+
+
+def test_pages_of_many_names_are_changed_in_order_until_the_disk_is_full(tmp_path: Path) -> None:
+    files = FaultyFiles(str(tmp_path))
+    index = small(tmp_path / "index", 1, files)
+    first, second, third = name(1), name(1 << 24), name(2 << 24)
+    index.edit(second, lambda _: [entry(1)])
+    before: list[str] = []
+    after: list[str] = []
+
+    def fail_for_second(names: Sequence[str]) -> None:
+        before.extend(names)
+        if second in names:
+            raise OSError(errno.ENOSPC, "full")
+
+    changes = {each: lambda _: [entry(2)] for each in (first, second, third)}
+    with pytest.raises(OSError):
+        index.edit_all(changes, fail_for_second, after.extend)
+    assert (before, after) == ([first, second], [first])
+    assert [index.find(each) for each in (first, second, third)] == [[entry(2)], [entry(1)], []]
 
 
 # Ranges
