@@ -23,7 +23,7 @@ _HEAD = struct.Struct(">BII")
 ITEM_SIZE = _HEAD.size  # bytes before the content
 
 
-class Item(NamedTuple):
+class RunItem(NamedTuple):
     """The head of an item. length: of the content that follows, in bytes."""
 
     form: int
@@ -39,11 +39,11 @@ def encode_item(form: int, partition: int, content: Sequence[bytes]) -> list[byt
 class RunReader(FrameReader):
     """Reads items from a body in pieces; `content`, or `head` and `content`, must follow each."""
 
-    def item(self) -> Item | None:
+    def item(self) -> RunItem | None:
         """Return the head of the next item, None at the end of the body. Raises InvalidInput, BodyTruncated."""
         if not self._fill():
             return None
-        item = Item(*_HEAD.unpack(self.content(_HEAD.size)))
+        item = RunItem(*_HEAD.unpack(self.content(_HEAD.size)))
         if item.form not in (RECORD, FRAME):
             raise InvalidInput(f"an item of unknown form {item.form}")
         return item

@@ -26,6 +26,7 @@ from objstore.replication.objects_plan import ALL
 from objstore.replication.objects_sender import Flow, SenderBounds
 from objstore.ring import Ring, increase
 from objstore.ring.builder import RingBuilder
+from objstore.ring.ring_file import encode_ring
 from objstore.runtime import green
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.layout import Layout
@@ -50,6 +51,7 @@ class Network:
         self.dies_after: dict[str, int] = {}  # so many requests
         self.busy = 0  # how many requests are refused yet
         self.old: set[str] = set()  # devices of hosts that compare partitions one by one only
+        self.unknown: set[str] = set()  # steps that all hosts refuse as unknown
         self.refuses = b""  # single changes that have this in their frame
         self.after_offer: Callable[[], object] = lambda: None
         self.steps: list[tuple[str, str]] = []
@@ -68,7 +70,7 @@ class Network:
         if self.busy:
             self.busy -= 1
             return NodeResponse(503, {})
-        if node.device in self.old and request.partition is None:
+        if (node.device in self.old and request.partition is None) or self.steps[-1][1] in self.unknown:
             return NodeResponse(400, {})
         green.sleep(0)
         if self.refuses and request.query == "step=send" and self.refuses in request.body:
@@ -84,9 +86,9 @@ class Network:
 
 
 class Cluster:
-    def __init__(self, root: Path, devices: int = 4) -> None:
+    def __init__(self, root: Path, devices: int = 4, more_conf: str = "") -> None:
         self.root = root
-        (root / "objstore.conf").write_text("[hash]\nprefix = a\n")
+        (root / "objstore.conf").write_text(f"[hash]\nprefix = a\n{more_conf}")
         self.builder = RingBuilder(4, 3, 0)
         for number in range(1, devices + 1):
             self.add(f"d{number}")
@@ -105,6 +107,7 @@ class Cluster:
 
     def rebalanced(self) -> Ring:
         self.builder.rebalance(0, seed=0)
+        (self.root / "object.ring").write_bytes(encode_ring(self.builder.contents()))
         return Ring(self.builder.contents())
 
     def store(self, device: str) -> Any:

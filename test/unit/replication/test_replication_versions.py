@@ -23,8 +23,10 @@ from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
 from objstore.store.interface import ReplicaStore
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
+from objstore.store.packed.store import PackedStore
 
-PARTITION = 3
+POWER = 0  # both names share partition 0
+PARTITION = 0
 HERE = "0123456789abcdef" * 2
 GONE = "fedcba9876543210" * 2
 CHANGES = {
@@ -56,8 +58,10 @@ SEND = base64.b64decode(
 )
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "packed"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ReplicaStore:
+    if request.param == "packed":
+        return PackedStore(str(tmp_path), limit=1000, power=lambda: POWER)
     return MemoryStore() if request.param == "memory" else FileReplicaStore(str(tmp_path))
 
 
