@@ -116,5 +116,5 @@ def test_a_full_peer_shows_nothing_of_a_run(cluster: Cluster) -> None:
     assert lost(cluster, "d2") == [name for name in NAMES if {"d1", "d2"} & {*cluster.primaries(name)} == {"d2"}]
 
 
-def _full(records: object) -> None:
+def _full(*_: object) -> None:
     raise OSError(28, "No space left on device")
