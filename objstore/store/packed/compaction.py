@@ -14,8 +14,8 @@ Nothing is lost. The index points at a record or at its copy at any time, and bo
 only if the index pointed elsewhere, or not at all, after each of its records had been read; nothing ever points the
 index back. If the index was lost or damaged meanwhile, `edit` or `is_current` shows it, and the volume stays: whoever
 rebuilds the index moves the old one away first, and then finds all copies. Records that cannot be found in order,
-because a header is damaged, are searched for in the whole index. One that is bad is given to `quarantine`, and the
-volume stays while the index points at it.
+because a header is damaged, are searched for in the whole index. One that is bad is given to `quarantine`, one that the
+device fails to read is noted for a second look, and the volume stays while the index points at it.
 
 Nothing is revived. After a power cut the index is rebuilt of records that are not marked dead.
 
@@ -41,9 +41,10 @@ from awscrt.checksums import crc32c
 from objstore.runtime.files import Files
 from objstore.runtime.number_locks import NumberLocks
 from objstore.store.change import Change
+from objstore.store.disk_errors import UNREADABLE
 from objstore.store.objects.format import Unsound
 from objstore.store.objects.layout import lock_number_of
-from objstore.store.packed.format import VOLUME_HEADER_SIZE, Outgoing, padded
+from objstore.store.packed.format import VOLUME_HEADER_SIZE, Outgoing, Record, padded
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.volumes import Usage, Volumes
 
@@ -54,6 +55,8 @@ _MARKS_SECONDS = 3600.0  # marks older than this are durable, even if the clock 
 # Takes a bad record out of the index, given the hash of the name, the change, its place and the reason. Raises
 # ObjstoreError. Called without locks.
 Quarantine = Callable[[str, Change, Place, str], object]
+# Notes a record that the device fails to read, for a second look, given the hash of the name and the change.
+NoteUnreadable = Callable[[str, Change], object]
 
 
 class CompactedIndex(Protocol):
@@ -71,12 +74,13 @@ class CompactedIndex(Protocol):
 
 
 class CompactionCounts:
-    """Numbers of records copied, dropped and found bad, of volumes removed; bytes copied and freed."""
+    """Numbers of records copied, dropped, bad and unreadable, of volumes removed; bytes copied and freed."""
 
     def __init__(self) -> None:
         self.records_copied = 0
         self.records_dropped = 0
         self.records_bad = 0
+        self.records_unreadable = 0
         self.volumes_removed = 0
         self.bytes_copied = 0
         self.bytes_freed = 0
@@ -122,12 +126,15 @@ class Compactor:
         index: CompactedIndex,
         locks: NumberLocks,
         quarantine: Quarantine,
+        note_unreadable: NoteUnreadable = lambda name_hash, change: None,
     ) -> None:
         self._files = files
         self._volumes = volumes
         self._index = index
         self._locks = locks
         self._quarantine = quarantine
+        self._note_unreadable = note_unreadable
+        self._has_unreadable = False  # a record of the volume
         self.counts = CompactionCounts()
 
     def close(self) -> None:
@@ -172,17 +179,27 @@ class Compactor:
 
     def _compact(self, volume: int, size: int) -> Iterator[int]:
         walk = _Walk()
+        self._has_unreadable = False
         bad: list[tuple[_Live, str]] = []
         copied = 0
         for group in self._groups(volume, walk):
             yield sum(live.place.length for live in group)
             copied += self._copy(group, bad)
-        if walk.has_gaps or not self._volumes.ends_at(volume, walk.end):
-            bad += self._unseen(volume, {live.place for live, _ in bad})
+        left: list[_Live] = []  # not met in order
+        if walk.has_gaps or self._has_unreadable or not self._volumes.ends_at(volume, walk.end):
+            left = self._left(volume, {live.place for live, _ in bad})
+        for start in range(0, len(left), GROUP_RECORDS):
+            group = left[start : start + GROUP_RECORDS]
+            yield sum(live.place.length for live in group)
+            copied += self._copy(group, bad)
         self.counts.records_bad += len(bad)
         for live, why in bad:
             self._quarantine(live.name_hash, live.change, live.place, why)
-        if any(self._points_at(live.name_hash, live.place) for live, _ in bad) or not self._index.is_current():
+        unread = [live for live in left if self._points_at(live.name_hash, live.place)]
+        self.counts.records_unreadable += len(unread)
+        if unread or any(self._points_at(live.name_hash, live.place) for live, _ in bad):
+            return
+        if not self._index.is_current():
             return
         self._volumes.sync_marks(_MARKS_SECONDS)
         self._volumes.remove(volume)
@@ -216,10 +233,8 @@ class Compactor:
             records: list[Outgoing] = []
             for live in group:
                 if self._points_at(live.name_hash, live.place):
-                    try:
-                        record = self._volumes.read(live.place, live.name_hash, live.change)
-                    except Unsound as error:
-                        bad.append((live, str(error)))
+                    record = self._read(live, bad)
+                    if record is None:
                         continue
                     content = record.content
                     crc = crc32c(content)
@@ -235,6 +250,19 @@ class Compactor:
         self.counts.records_copied += len(copies)
         self.counts.bytes_copied += length
         return length
+
+    def _read(self, live: _Live, bad: list[tuple[_Live, str]]) -> Record | None:
+        """Read a record; None if it is bad, which is added to `bad`, or cannot be read, which is noted."""
+        try:
+            return self._volumes.read(live.place, live.name_hash, live.change)
+        except Unsound as error:
+            bad.append((live, str(error)))
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            self._has_unreadable = True
+            self._note_unreadable(live.name_hash, live.change)
+        return None
 
     def _point_at_copies(self, sound: Sequence[_Live], copies: Sequence[Place]) -> None:
         try:
@@ -259,10 +287,10 @@ class Compactor:
     def _points_at(self, name_hash: str, place: Place) -> bool:
         return any(entry.place == place for entry in self._index.find(name_hash))
 
-    def _unseen(self, volume: int, seen: Container[Place]) -> list[tuple[_Live, str]]:
+    def _left(self, volume: int, seen: Container[Place]) -> list[_Live]:
         """Return what the index still has in a volume, except what was seen. Reads the whole index."""
         return [
-            (_Live(name_hash, entry.change, entry.place), "the header of the record is damaged")
+            _Live(name_hash, entry.change, entry.place)
             for name_hash, entry in self._index.entries(0, 0)
             if entry.place.volume == volume and entry.place not in seen
         ]

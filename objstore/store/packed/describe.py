@@ -13,6 +13,7 @@ from objstore.store.change import DATA
 from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.liveness import counting
 from objstore.store.objects.records import check_fields
+from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import VOLUME_HEADER_SIZE, Header, padded
 from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
 from objstore.store.packed.places import Entry, Place
@@ -125,6 +126,8 @@ def describe_packed(directory: str, files: Files = FILES) -> Facts:
         problems.append("there is no index; the server makes one of the volumes when it starts")
     except (DamagedIndex, StaleIndex) as error:
         problems.append(f"the index is damaged: {error}")
+    for number, start, end in FailedReads(files, directory).stretches():
+        problems.append(f"volume {number}: bytes {start} to {end} could not be read")
     problems += [f"the index points at volume {number}, which is missing" for number in sorted(indexed.keys() - usages)]
     return {
         "kind": "packed objects",

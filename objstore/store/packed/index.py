@@ -40,6 +40,7 @@ from awscrt.checksums import crc64nvme
 from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.number_locks import NumberLocks
 from objstore.store.objects.format import Unsound
+from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.pages import (
     ABSENT,
     CAPACITY,
@@ -485,7 +486,10 @@ class Index:
         if level is None:
             return [None] * count
         buffer = bytearray(count * PAGE)
-        self._files.read_at(level.fd, buffer, first * PAGE)
+        try:
+            self._read(level, buffer, first)
+        except Unsound:
+            return [self._settled(depth, first + each) for each in range(count)]
         view = memoryview(buffer)
         pages = []
         for each in range(count):
@@ -518,13 +522,22 @@ class Index:
         tries = 1 if locked else _TRIES
         while True:
             buffer = bytearray(PAGE)
-            self._files.read_at(level.fd, buffer, number * PAGE)
             try:
+                self._read(level, buffer, number)
                 return decode_page(buffer, depth, number)
             except Unsound:
                 tries -= 1
                 if not tries:
                     raise
+
+    def _read(self, level: OpenFile, buffer: bytearray, number: int) -> None:
+        """Read pages from one on. Raises OSError, and Unsound if reads failed minutes ago, too."""
+        try:
+            self._files.read_at(level.fd, buffer, number * PAGE)
+        except OSError as error:
+            if FailedReads(self._files, os.path.dirname(self._path)).is_lasting(error):
+                raise Unsound(f"page {number} cannot be read: {error}") from error
+            raise
 
     def _write(self, state: int, depth: int, number: int, entries: bytes) -> None:
         level = self._levels[depth] or self._level(depth)

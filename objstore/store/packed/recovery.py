@@ -35,6 +35,7 @@ Of the same change at two places, as when a record was moved, the one in a volum
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -49,6 +50,7 @@ from objstore.runtime.number_locks import NumberLocks
 from objstore.store.change import Change
 from objstore.store.objects.format import Unsound
 from objstore.store.objects.liveness import decide
+from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import padded
 from objstore.store.packed.index import CHECK_SECONDS, DAMAGED, LOCKS, DamagedIndex, Index, StaleIndex
 from objstore.store.packed.index_repair import repair
@@ -62,6 +64,7 @@ _LOCK = ".rebuild"
 _PATIENCE = 1.0  # seconds to wait for others who make the index ready
 _PAUSE = 0.02
 _MAX_ROWS = 16 << 20  # bytes of entries in memory
+_LEAST_READABLE = 2  # an index is not made of volumes of which more than one part of this number cannot be read
 _MARKS_AGE = 30.0  # seconds between two checkpoints, so that marks of before the first are surely applied at the second
 
 
@@ -186,6 +189,16 @@ class _Recovery:
             lock.close()
 
     def ready(self) -> Index:
+        try:
+            index = self._replayed()
+        except OSError as error:
+            if not FailedReads(self._files, self._directory).is_lasting(error):
+                raise
+            index = None
+        return index or self._rebuild()
+
+    def _replayed(self) -> Index | None:
+        """Return the index that is there, with what it lacks; None if it is of no use."""
         state = read_state(self._files, self.index)
         if state is not None and not self._files.exists(f"{self.index}/{DAMAGED}"):
             with contextlib.suppress(DamagedIndex):
@@ -195,7 +208,7 @@ class _Recovery:
                 else:
                     self._replay_from(state, index)
                 return index
-        return self._rebuild()
+        return None
 
     def state_now(self, before: IndexState | None) -> IndexState:
         """The positions up to which volumes are in the index now. before: the state of the last checkpoint."""
@@ -374,6 +387,8 @@ class _Recovery:
                 index.add_encoded(first, batch, merge)
                 self._volumes.kill(set(dead))
                 dead.clear()
+        if self._volumes.stepped_over * _LEAST_READABLE > sum(each.position for each in collected.positions.values()):
+            raise OSError(errno.EIO, "most of what is in volumes cannot be read", self._directory)
         return collected
 
     def _collect(self, rows: IndexRows, volume: int, start: int, collected: _FilledVolumes) -> None:

@@ -482,12 +482,16 @@ class PackedStore(FileReplicaStore):
         """Return a compactor of the volumes, for one thread at a time. Blocks; raises OSError, DeviceUnavailable."""
         volumes = Volumes(self._files, f"{self.layout.packed}/volumes", self._volume_size)
         index = self._names.on_index(lambda index: index)
-        return Compactor(self._files, volumes, index, NumberLocks(self.layout.locks), self._take_away_bad)
+        locks = NumberLocks(self.layout.locks)
+        return Compactor(self._files, volumes, index, locks, self._take_away_bad, self._note_unreadable_record)
 
     def spare_bytes(self) -> int:
         """Return the free bytes of the device above its reserve. Blocks; raises OSError."""
         space = self._files.space(self.root)
         return space.free - self.settings.fallocate_reserve.of(space.total)
+
+    def _note_unreadable_record(self, name_hash: str, change: Change) -> None:
+        self._note_unreadable(self._location(name_hash), change)
 
     def _take_away_bad(self, name_hash: str, change: Change, place: Place, why: str) -> None:
         """As `_quarantine`, in the thread of a compactor."""

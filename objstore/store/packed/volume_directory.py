@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 
 from objstore.runtime.files import Files, OpenFile
+from objstore.store.disk_errors import UNREADABLE
 from objstore.store.objects.format import Unsound
 from objstore.store.packed.format import COPY_OFFSET, FIELDS_SIZE, VolumeHeader, decode_volume_header
 
@@ -77,10 +78,12 @@ class VolumeDirectory:
         return f"{self.path.rsplit('/', 2)[0]}/tmp"
 
     def header(self, file: OpenFile) -> VolumeHeader:
-        """Return the header of an open volume, or its copy if it is damaged. Raises Unsound if both are."""
+        """Return the header of an open volume, or its copy if it is damaged or unreadable. Raises Unsound, OSError."""
         try:
             return decode_volume_header(self._read(file, 0))
-        except Unsound:
+        except (Unsound, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in UNREADABLE:
+                raise
             copy = decode_volume_header(self._read(file, COPY_OFFSET))
             return copy._replace(closed=True)
 

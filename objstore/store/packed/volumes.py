@@ -14,6 +14,7 @@ places in it: of the volume with the greatest number the file of marks stays.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections import defaultdict
@@ -25,6 +26,7 @@ from objstore.store.change import Change
 from objstore.store.disk_errors import UNREADABLE
 from objstore.store.objects.file_io import read_aside
 from objstore.store.objects.format import Unsound
+from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import (
     ALIGNMENT,
     FIELDS_SIZE,
@@ -71,6 +73,21 @@ class Stretch(NamedTuple):
     changed: float
 
 
+class _SteppingOver:
+    """Stepping over what cannot be read of a volume."""
+
+    def __init__(self, volumes: Volumes, volume: int) -> None:
+        self._volumes = volumes
+        self._volume = volume
+
+    def is_lasting(self, error: OSError) -> bool:
+        return self._volumes.failed.is_lasting(error)
+
+    def note(self, start: int, end: int) -> None:
+        self._volumes.stepped_over += end - start
+        self._volumes.failed.step_over(self._volume, start, end)
+
+
 class _Opened:
     """A volume open for reading. good_until: when it must be seen to be still under its path.
 
@@ -102,6 +119,8 @@ class Volumes:
         self._files = files
         self._directory = VolumeDirectory(files, directory)
         self._writer = VolumeWriter(files, self._directory, most, monotonic)
+        self.failed = FailedReads(files, os.path.dirname(directory))
+        self.stepped_over = 0  # bytes, by scans
         self._monotonic = monotonic
         self._opened: dict[int, _Opened] = {}
         self._lock = threading.Lock()
@@ -253,6 +272,7 @@ class Volumes:
     ) -> Iterator[tuple[Place, Header]] | Iterator[tuple[Place, Header, bool]]:
         """The records from a position on, in order, by their headers. Bytes that are not a record are skipped.
 
+        What the device fails to read is stepped over if reads failed minutes ago, too (see `packed.failed_reads`).
         verify: check metadata and content too, and say of each record whether they match their checksums.
         """
         records = self._scan(volume, start, verify)
@@ -261,7 +281,7 @@ class Volumes:
     def _scan(self, volume: int, start: int, verify: bool) -> Iterator[tuple[Place, Header, bool]]:
         file = self._files.open(self._directory.volume_path(volume))
         tag = self._directory.header(file).tag
-        window = VolumeWindow(self._files, file, self._files.size(file.fd))
+        window = VolumeWindow(self._files, file, self._files.size(file.fd), _SteppingOver(self, volume))
         position = max(start, VOLUME_HEADER_SIZE)
         while True:
             header = window.header(tag, position)
@@ -277,7 +297,9 @@ class Volumes:
     def ends_at(self, volume: int, position: int) -> bool:
         """Return whether there are only zeros from a position on."""
         file = self._files.open(self._directory.volume_path(volume))
-        return VolumeWindow(self._files, file, self._files.size(file.fd)).is_zero(position)
+        before = self.stepped_over
+        window = VolumeWindow(self._files, file, self._files.size(file.fd), _SteppingOver(self, volume))
+        return window.is_zero(position) and self.stepped_over == before
 
     def read_stretch(self, volume: int, start: int, size: int) -> Stretch:
         """Read from a position on; memory then holds of the volume what it held before. Raises FileNotFoundError."""
