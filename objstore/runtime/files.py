@@ -24,6 +24,7 @@ Buffer = bytes | bytearray | memoryview
 # What a file system answers that cannot make files without a name.
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
+_PUNCH_HOLE = 2  # FALLOC_FL_PUNCH_HOLE
 _START_WRITEBACK = 2  # SYNC_FILE_RANGE_WRITE
 _AWAIT_WRITEBACK = 7  # SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER
 _NO_RANGES = frozenset({errno.ENOSYS, errno.ESPIPE, errno.EINVAL, errno.EOPNOTSUPP})
@@ -241,6 +242,11 @@ class Files:
             result = _libc.fallocate(fd, _KEEP_SIZE, ctypes.c_longlong(offset), ctypes.c_longlong(size))
             if result and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def punch(self, fd: int, offset: int, size: int) -> None:
+        """Give back the room of a stretch, which then reads as zeros; no promise where unsupported."""
+        if hasattr(_libc, "fallocate"):
+            _libc.fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_longlong(offset), ctypes.c_longlong(size))
 
     def set_attribute(self, fd: int, name: str, value: bytes) -> None:
         """Set an extended attribute; OSError ENOSPC, E2BIG, ERANGE or ENOTSUP where it does not fit."""

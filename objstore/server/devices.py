@@ -79,6 +79,13 @@ class Device:
             if release is not None:
                 release()
 
+    def let_go(self) -> None:
+        """Let stores close what others asked for. Does not wait."""
+        for store in list(self._stores.values()):
+            let_go = getattr(store, "let_go", None)
+            if let_go is not None:
+                let_go()
+
     def objects(self, policy: int) -> ObjectStore:
         known: ObjectStore | None = self._stores.get(policy)
         return known or self._store(policy, self._makers.objects, policy)
@@ -182,10 +189,11 @@ class Devices:
             device.release()
 
     def release_unavailable(self) -> None:
-        """Close the files of devices that are not available any more."""
+        """Close the files of devices that are not available any more, and of others what is asked for."""
         for name, device in list(self._devices.items()):
             try:
                 self._check(name)
+                device.let_go()
             except DeviceUnavailable:
                 self._checked.pop(name, None)
                 _release(device)

@@ -7,22 +7,27 @@ that fails stays as it is, and is compacted in a later round.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.daemon.rounds import Position, Round, SearchedPlace
+from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 from objstore.store.disk_errors import translate
-from objstore.store.packed.compaction import Compactor
+from objstore.store.packed.compaction import Compactor, share_due
 from objstore.store.packed.index import DamagedIndex, StaleIndex
 from objstore.store.packed.store import PackedStore
 
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 _END = -1
+_WORTH_IT = 64  # a writer is asked for a volume with at least this part of a full one dead
+_WRITERS_SECONDS = 5.0
+_WRITERS_PAUSE = 0.1
 
 
 class PackedUsage(NamedTuple):
@@ -71,15 +76,25 @@ class ObjectCompactor:
         dead = sum(usage.dead for usage in usages.values())
         live = sum(usage.size for usage in usages.values()) - dead
         self._usages[place.name][policy] = PackedUsage(len(usages), live, dead)
-        spare = self._run(place, store.spare_bytes)
-        for volume in self._run(place, compactor.due, usages, self._dead_share, spare):
+        room = self._run(place, store.room)
+        share = share_due(self._dead_share, room)
+        asked = self._run(place, compactor.ask_writers, usages, share, store.volume_size // _WORTH_IT)
+        self._await_writers(place, compactor, asked)
+        for volume in self._run(place, compactor.due, usages, share, room.spare):
             before = dict(vars(compactor.counts))
-            yield from self._compact(place, compactor.compact(volume))
+            yield from self._compact(place, compactor.compact(volume, self._run(place, store.room).spare))
             done = {name: count - before[name] for name, count in vars(compactor.counts).items()}
             found.count(**done)
             if not done["volumes_removed"]:
                 self._logger.warning("%s: volume %s of policy %s stays", place.name, volume, policy)
                 found.find(f"volume {volume} of policy {policy} stays")
+
+    def _await_writers(self, place: SearchedPlace, compactor: Compactor, asked: list[int]) -> None:
+        """Wait until writers have let go of volumes, or for some seconds: then these are compacted in a later round."""
+        end = time.monotonic() + _WRITERS_SECONDS
+        while (asked := self._run(place, compactor.written, asked)) and time.monotonic() < end:
+            self._check()
+            green.sleep(_WRITERS_PAUSE)
 
     def _compact(self, place: SearchedPlace, steps: Iterator[int]) -> Iterator[None]:
         """Take all steps, at the pace of the device."""

@@ -48,6 +48,13 @@ _Found = TypeVar("_Found")
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
 
+def _volume_size(text: str) -> int:
+    found: int = size(text)
+    if not 1 << 20 <= found <= 1 << 31:
+        raise ValueError("is not from 1M to 2G")
+    return found
+
+
 @dataclass(frozen=True)
 class FileSettings:
     """Settings of the files of a device.
@@ -67,6 +74,9 @@ class FileSettings:
     )
     unwritten_limit: int = setting(
         size, "16M", "bytes of a large object that may wait in the page cache to be written, without direct_writes"
+    )
+    packed_volume_size: int = setting(
+        _volume_size, "1G", "size of a volume of packed objects, which is compacted as a whole; 1M to 2G"
     )
     patience: float = 0.0
     timeout: float = 0.0

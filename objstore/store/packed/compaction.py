@@ -8,7 +8,8 @@ points at are copied in groups. Of a group, in this order, with the names locked
 3. of each record that the index still points at, it is marked dead, then the index is pointed at the copy; else the
    copy is marked dead.
 
-At the end all dead marks are made durable, and the volume is removed.
+At the end all dead marks are made durable, and the volume is removed. On a device without room for all copies, the room
+of what has been copied is given back on the way, by holes.
 
 Nothing is lost. The index points at a record or at its copy at any time, and both are durable. A volume is removed
 only if the index pointed elsewhere, or not at all, after each of its records had been read; nothing ever points the
@@ -38,7 +39,6 @@ from typing import NamedTuple, Protocol
 
 from awscrt.checksums import crc32c
 
-from objstore.runtime.files import Files
 from objstore.runtime.number_locks import NumberLocks
 from objstore.store.change import Change
 from objstore.store.disk_errors import UNREADABLE
@@ -50,6 +50,10 @@ from objstore.store.packed.volumes import Usage, Volumes
 
 GROUP_BYTES = 256 * 1024
 GROUP_RECORDS = 32
+LEAST_SPARE = 4 * GROUP_BYTES  # free bytes without which nothing is compacted that needs more
+_SCARCE = 0.1  # share of a device; with less room, volumes are compacted that have fewer dead bytes
+_LEAST_FACTOR = 0.1
+_BLOCK = 4096  # of file systems
 _MARKS_SECONDS = 3600.0  # marks older than this are durable, even if the clock was set forward meanwhile
 
 # Takes a bad record out of the index, given the hash of the name, the change, its place and the reason. Raises
@@ -69,6 +73,8 @@ class CompactedIndex(Protocol):
     ) -> None: ...
 
     def entries(self, prefix: int, bits: int) -> Iterator[tuple[str, Entry]]: ...
+
+    def sync(self) -> None: ...
 
     def is_current(self) -> bool: ...
 
@@ -94,15 +100,36 @@ class _Live(NamedTuple):
     place: Place
 
 
+class Room(NamedTuple):
+    """Bytes of a device: free ones, those of them that objects may not take, and all."""
+
+    free: int
+    reserve: int
+    total: int
+
+    @property
+    def spare(self) -> int:
+        """Bytes that copies may take up. Compaction gives room back, so it may use half of the reserve, too."""
+        return self.free // 2
+
+
+def share_due(dead_share: float, room: Room) -> float:
+    """Return the share of dead bytes from which on to compact: as set, or less where room is scarce."""
+    unreserved = max(0, room.free - room.reserve)
+    return dead_share * min(1.0, max(_LEAST_FACTOR, unreserved / max(1.0, _SCARCE * room.total)))
+
+
 def due(usages: Mapping[int, Usage], dead_share: float, spare: int) -> list[int]:
     """Return the volumes to compact, those with the greatest share of dead bytes first.
 
-    dead_share: least share. spare: bytes that copies may take up; what has been compacted adds to them.
+    dead_share: least share. spare: bytes that copies may take up; what has been compacted adds to them. A volume with
+    more live bytes gives room back as it is copied, which takes a megabyte.
     """
     chosen = []
     for number, usage in sorted(usages.items(), key=lambda item: (-_share(item[1]), item[0])):
         live = usage.size - usage.dead
-        if usage.dead and _share(usage) >= dead_share and live <= spare:
+        has_room = live <= spare or spare >= LEAST_SPARE
+        if usage.dead and _share(usage) >= dead_share and has_room:
             chosen.append(number)
             spare += usage.dead
     return chosen
@@ -121,14 +148,12 @@ class Compactor:
 
     def __init__(
         self,
-        files: Files,
         volumes: Volumes,
         index: CompactedIndex,
         locks: NumberLocks,
         quarantine: Quarantine,
         note_unreadable: NoteUnreadable = lambda name_hash, change: None,
     ) -> None:
-        self._files = files
         self._volumes = volumes
         self._index = index
         self._locks = locks
@@ -159,10 +184,35 @@ class Compactor:
                     free[volume] = usage
         return due(free, dead_share, spare)
 
-    def compact(self, volume: int) -> Iterator[int]:
+    def ask_writers(self, usages: Mapping[int, Usage], dead_share: float, least: int) -> list[int]:
+        """Ask the writers of volumes that are due to let go of them, within seconds; return these volumes.
+
+        least: dead bytes for which that is worth it.
+        """
+        asked = []
+        for volume, usage in usages.items():
+            if volume != self._volumes.own_number() and usage.dead >= least and _share(usage) >= dead_share:
+                with contextlib.suppress(FileNotFoundError, Unsound):
+                    if self._volumes.has_writer(volume):
+                        self._volumes.ask_to_close(volume)
+                        asked.append(volume)
+        return asked
+
+    def written(self, volumes: Iterable[int]) -> list[int]:
+        """Return those that still have a writer."""
+        found = []
+        for volume in volumes:
+            with contextlib.suppress(FileNotFoundError):
+                if self._volumes.has_writer(volume):
+                    found.append(volume)
+        return found
+
+    def compact(self, volume: int, spare: int | None = None) -> Iterator[int]:
         """Compact a volume in steps. Each yields the number of bytes that the next one copies, and holds no lock then.
 
-        A volume that is gone, or that someone appends to by now, is skipped. Close the iterator to stop.
+        spare: bytes that copies may take up; if that is less than what is live, the room of what has been copied is
+        given back on the way. A volume that is gone, or that someone appends to by now, is skipped. Close the iterator
+        to stop.
         """
         if volume == self._volumes.own_number():
             self._volumes.roll()
@@ -173,11 +223,15 @@ class Compactor:
         if claim is None:
             return
         try:
-            yield from self._compact(volume, self._files.size(claim.fd))
+            usage = self._volumes.usage(volume)
+            is_scarce = spare is not None and usage.size - usage.dead > spare
+            yield from self._compact(volume, usage.size, max(GROUP_BYTES, (spare or 0) // 4) if is_scarce else 0)
         finally:
             claim.close()
 
-    def _compact(self, volume: int, size: int) -> Iterator[int]:
+    def _compact(self, volume: int, size: int, step: int) -> Iterator[int]:
+        """step: bytes of copies after which room is given back; 0: at the end."""
+        given_back = 0
         walk = _Walk()
         self._has_unreadable = False
         bad: list[tuple[_Live, str]] = []
@@ -185,6 +239,9 @@ class Compactor:
         for group in self._groups(volume, walk):
             yield sum(live.place.length for live in group)
             copied += self._copy(group, bad)
+            if step and copied - given_back >= step and not (bad or self._has_unreadable or walk.has_gaps):
+                self._give_back(volume, walk.end)
+                given_back = copied
         left: list[_Live] = []  # not met in order
         if walk.has_gaps or self._has_unreadable or not self._volumes.ends_at(volume, walk.end):
             left = self._left(volume, {live.place for live, _ in bad})
@@ -206,6 +263,16 @@ class Compactor:
         self.counts.volumes_removed += 1
         self.counts.records_dropped += walk.dropped
         self.counts.bytes_freed += size - copied
+
+    def _give_back(self, volume: int, end: int) -> None:
+        """Give back the room before a position, up to which the index points at nothing any more.
+
+        A reader that still has a place there meets zeros, and looks it up again. After a power cut nothing must lead
+        there: so marks and index are made durable before.
+        """
+        self._volumes.sync_marks(_MARKS_SECONDS)
+        self._index.sync()
+        self._volumes.punch(volume, end - end % _BLOCK)
 
     def _groups(self, volume: int, walk: _Walk) -> Iterator[list[_Live]]:
         """Groups of the records that the index points at, in order."""

@@ -54,7 +54,8 @@ def describe_volume(path: str, with_records: bool = False, files: Files = FILES)
     is_free = _is_zero(files, path, *tail)
     problems = [f"the record at {place.position} does not match its checksums"
                 for place, _, is_sound in records if not is_sound and place.position not in dead]  # fmt: skip
-    problems += [f"{end - start} bytes at {start} are not a record" for start, end in gaps if start not in dead]
+    problems += [f"{end - start} bytes at {start} are not a record"
+                 for start, end in gaps if start not in dead and not _is_zero(files, path, start, end)]  # fmt: skip
     facts: Facts = {
         "kind": "volume",
         "number": number,

@@ -43,7 +43,7 @@ from objstore.store.objects.unpacked import in_time
 from objstore.store.objects.upkeep import forget
 from objstore.store.packed.audit import PackedAuditor
 from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
-from objstore.store.packed.compaction import Compactor
+from objstore.store.packed.compaction import Compactor, Room
 from objstore.store.packed.hashes import PackedHasher
 from objstore.store.packed.index import Index
 from objstore.store.packed.lookup import Live, LivePacked, PackedNames
@@ -80,7 +80,7 @@ class PackedStore(FileReplicaStore):
 
     limit: bytes of the largest object that is packed; below 0: nothing is packed any more, what is stays readable.
     power: the partition power of the policy's ring now, by which packed names are sorted into partitions. volume_size:
-    bytes of a volume.
+    bytes of a volume, 0: as in the settings.
     """
 
     def __init__(
@@ -88,15 +88,15 @@ class PackedStore(FileReplicaStore):
         *args: Any,
         limit: int,
         power: Callable[[], int],
-        volume_size: int = 1 << 30,
+        volume_size: int = 0,
         batching: Callable[..., Runs] = Batcher,
         **options: Any,
     ) -> None:
         super().__init__(*args, batching=batching, **options)
         self.limit = limit
         self._power = power
-        self._volume_size = volume_size
-        self.volumes = Volumes(self._files, f"{self.layout.packed}/volumes", volume_size)
+        self.volume_size = volume_size or self.settings.packed_volume_size
+        self.volumes = Volumes(self._files, f"{self.layout.packed}/volumes", self.volume_size)
         self._names = PackedNames(self._files, self.layout, self.volumes, self._open_index)
         self._packed_hasher = PackedHasher(self._files, self.layout, self._names, self._hasher, power)
         self._power = power
@@ -480,15 +480,20 @@ class PackedStore(FileReplicaStore):
 
     def compactor(self) -> Compactor:
         """Return a compactor of the volumes, for one thread at a time. Blocks; raises OSError, DeviceUnavailable."""
-        volumes = Volumes(self._files, f"{self.layout.packed}/volumes", self._volume_size)
+        volumes = Volumes(self._files, f"{self.layout.packed}/volumes", self.volume_size)
         index = self._names.on_index(lambda index: index)
         locks = NumberLocks(self.layout.locks)
-        return Compactor(self._files, volumes, index, locks, self._take_away_bad, self._note_unreadable_record)
+        return Compactor(volumes, index, locks, self._take_away_bad, self._note_unreadable_record)
 
-    def spare_bytes(self) -> int:
-        """Return the free bytes of the device above its reserve. Blocks; raises OSError."""
+    def room(self) -> Room:
+        """Return the room on the device. Blocks; raises OSError."""
         space = self._files.space(self.root)
-        return space.free - self.settings.fallocate_reserve.of(space.total)
+        return Room(space.free, self.settings.fallocate_reserve.of(space.total), space.total)
+
+    def let_go(self) -> None:
+        """Let go of the volume that is written to, if the compactor asked for it. Does not wait."""
+        if self.volumes.own_number() is not None:
+            self._packs.aside(self.volumes.let_go)
 
     def _note_unreadable_record(self, name_hash: str, change: Change) -> None:
         self._note_unreadable(self._location(name_hash), change)

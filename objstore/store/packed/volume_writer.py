@@ -139,6 +139,17 @@ class VolumeWriter:
         if volume is not None:
             self._close_for_writing(volume)
 
+    def let_go(self) -> None:
+        """See `Volumes.let_go`."""
+        volume = self._own_volume()
+        if volume is not None and self._is_asked_for(volume):
+            self._close_for_writing(volume)
+
+    def _is_asked_for(self, volume: _Volume) -> bool:
+        with contextlib.suppress(Unsound):
+            return self._directory.header(volume.file).closed
+        return False
+
     def close(self) -> None:
         """Let go of the volume, so that another process can append to it."""
         volume = self._own_volume()
@@ -175,6 +186,9 @@ class VolumeWriter:
                 volume.good_until = now + _CHECK_SECONDS
             else:
                 self._volume = volume = None
+            if volume is not None and self._is_asked_for(volume):
+                self._close_for_writing(volume)
+                volume = None
         if volume is not None and volume.end + total > self._max_size and volume.end > VOLUME_HEADER_SIZE:
             self._close_for_writing(volume)
             volume = None

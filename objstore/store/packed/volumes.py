@@ -29,6 +29,7 @@ from objstore.store.objects.format import Unsound
 from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import (
     ALIGNMENT,
+    CLOSED_OFFSET,
     FIELDS_SIZE,
     HEADER_SIZE,
     NOTE_OFFSET,
@@ -40,6 +41,7 @@ from objstore.store.packed.format import (
     decode_marks,
     decode_replaced,
     decode_volume_header,
+    encode_closed,
     encode_mark,
     encode_note,
     is_sound,
@@ -147,6 +149,16 @@ class Volumes:
     def roll(self) -> None:
         """Close the volume of this process for writing."""
         self._writer.roll()
+
+    def ask_to_close(self, volume: int) -> None:
+        """Ask the writer of a volume to let go of it, for good. Raises Unsound, OSError."""
+        file = self._files.open_to_write(self._directory.volume_path(volume))
+        self._directory.header(file)
+        self._files.write_at(file.fd, (encode_closed(),), CLOSED_OFFSET)
+
+    def let_go(self) -> None:
+        """Let go of the volume of this process if it was asked for."""
+        self._writer.let_go()
 
     # Reading
 
@@ -433,6 +445,11 @@ class Volumes:
         """
         file = self._files.open(self._directory.volume_path(volume))
         return file if self._files.try_lock(file.fd) else None
+
+    def punch(self, volume: int, end: int) -> None:
+        """Give back the room of all records before a position, as far as the file system can."""
+        file = self._files.open_to_write(self._directory.volume_path(volume))
+        self._files.punch(file.fd, VOLUME_HEADER_SIZE, end - VOLUME_HEADER_SIZE)
 
     def left_by_dead(self) -> Iterator[int]:
         """Iterate over the volumes whose writer died; each is claimed until the next.

@@ -236,6 +236,11 @@ class FaultyFiles(Files):
         self._open[file.fd] = self._now[path]
         return file
 
+    def punch(self, fd: int, offset: int, size: int) -> None:
+        self._step("punch")
+        super().punch(fd, offset, size)
+        self._open[fd].write_at(bytes(size), offset)
+
     def set_attribute(self, fd: int, name: str, value: bytes) -> None:
         self._step("set_attribute")
         super().set_attribute(fd, name, value)

@@ -100,7 +100,7 @@ class Device:
 
         locks = NumberLocks(f"{self.root}/leases/.locks")
         volumes = Volumes(self.files, f"{self.packed}/volumes", most)
-        return Compactor(self.files, volumes, self.index, locks, quarantine or never)
+        return Compactor(volumes, self.index, locks, quarantine or never)
 
     def counting(self) -> Counting:
         """By the index; each record is read."""
@@ -226,7 +226,7 @@ def test_names_are_locked_while_they_are_copied_and_not_between_groups(tmp_path:
     device = Device(tmp_path)
     filled(device)
     volumes = device.some_volumes()
-    compactor = Compactor(FILES, volumes, device.index, Locks(""), lambda *_: None)
+    compactor = Compactor(volumes, device.index, Locks(""), lambda *_: None)
     for _ in compactor.compact(1):
         assert held == []
     assert (held, most) == ([], 2)
