@@ -144,6 +144,11 @@ def in_process(
     return storage, local, transports
 
 
+def _is_outgrown(store: Any) -> bool:
+    """Return whether another process has begun to pack what this store keeps as files, and would not find any more."""
+    return type(store) is FileReplicaStore and is_directory(store.layout.packed)
+
+
 def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterConf, logger: logging.Logger) -> Makers:
     databases = replace(settings.read(DatabaseSettings, conf, _WHERE), patience=values.disk_patience)
     files = settings.read(FileSettings, conf, _WHERE)
@@ -183,6 +188,7 @@ def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterCo
         accounts=lambda path: AccountStore(path, FILES, databases, quarantined("an account", path)),
         spool=lambda path, policy: Spool(path, FILES, policy),
         patience=values.disk_patience,
+        is_outgrown=_is_outgrown,
     )
 
 

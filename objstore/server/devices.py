@@ -34,6 +34,8 @@ class Makers(NamedTuple):
     accounts: Callable[[str], AccountStore]
     spool: Callable[[str, int], Spool]
     patience: float = 0.0  # see `runtime.threads`, in seconds
+    # Says of a store of objects that it does not see all that is there by now, and must be made again.
+    is_outgrown: Callable[[ObjectStore], bool] = lambda store: False
 
 
 class Device:
@@ -88,6 +90,11 @@ class Device:
 
     def objects(self, policy: int) -> ObjectStore:
         known: ObjectStore | None = self._stores.get(policy)
+        if known is not None and self._makers.is_outgrown(known):
+            outgrown = self._stores.pop(policy, None)
+            if outgrown is not None and hasattr(outgrown, "release"):
+                outgrown.release()
+            known = None
         return known or self._store(policy, self._makers.objects, policy)
 
     def leases(self, policy: int) -> Leases:

@@ -100,7 +100,7 @@ class _Live(NamedTuple):
     place: Place
 
 
-class Room(NamedTuple):
+class CopyRoom(NamedTuple):
     """Bytes of a device: free ones, those of them that objects may not take, and all."""
 
     free: int
@@ -113,7 +113,7 @@ class Room(NamedTuple):
         return self.free // 2
 
 
-def share_due(dead_share: float, room: Room) -> float:
+def share_due(dead_share: float, room: CopyRoom) -> float:
     """Return the share of dead bytes from which on to compact: as set, or less where room is scarce."""
     unreserved = max(0, room.free - room.reserve)
     return dead_share * min(1.0, max(_LEAST_FACTOR, unreserved / max(1.0, _SCARCE * room.total)))

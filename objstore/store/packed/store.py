@@ -43,7 +43,7 @@ from objstore.store.objects.unpacked import in_time
 from objstore.store.objects.upkeep import forget
 from objstore.store.packed.audit import PackedAuditor
 from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
-from objstore.store.packed.compaction import Compactor, Room
+from objstore.store.packed.compaction import Compactor, CopyRoom
 from objstore.store.packed.hashes import PackedHasher
 from objstore.store.packed.index import Index
 from objstore.store.packed.lookup import Live, LivePacked, PackedNames
@@ -485,10 +485,10 @@ class PackedStore(FileReplicaStore):
         locks = NumberLocks(self.layout.locks)
         return Compactor(volumes, index, locks, self._take_away_bad, self._note_unreadable_record)
 
-    def room(self) -> Room:
+    def room(self) -> CopyRoom:
         """Return the room on the device. Blocks; raises OSError."""
         space = self._files.space(self.root)
-        return Room(space.free, self.settings.fallocate_reserve.of(space.total), space.total)
+        return CopyRoom(space.free, self.settings.fallocate_reserve.of(space.total), space.total)
 
     def let_go(self) -> None:
         """Let go of the volume that is written to, if the compactor asked for it. Does not wait."""

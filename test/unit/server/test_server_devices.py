@@ -160,3 +160,29 @@ def test_a_device_that_is_unmounted_within_a_request_acknowledges_nothing(
     )
     name = Share("object") if method == REPLICATE else Name("a", "c", "o")
     assert server.handle("d1", NodeRequest(method, 1, name, {}), NO_BODY).status == status
+
+
+def test_a_store_that_is_outgrown_is_released_and_made_again(tmp_path: Path) -> None:
+    class Store:
+        released = False
+
+        def release(self) -> None:
+            self.released = True
+
+    (tmp_path / "d1").mkdir()
+    made: list[Store] = []
+
+    def make(path: str, policy: int) -> Any:
+        made.append(Store())
+        return made[-1]
+
+    nothing: Any = None
+    outgrown: list[Any] = []
+    makers = Makers(make, nothing, nothing, nothing, is_outgrown=lambda store: store in outgrown)
+    device = Devices(str(tmp_path), makers, False).get("d1")
+    first = device.objects(0)
+    assert device.objects(0) is first
+    outgrown.append(first)
+    assert device.objects(0) is made[1]
+    assert device.objects(0) is made[1]
+    assert [each.released for each in made] == [True, False]

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from objstore.assembly.apps import _is_outgrown
 from objstore.core.errors import NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.threads import ThreadPool
+from objstore.server.devices import Devices, Makers
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.replica_store import FileReplicaStore
@@ -307,3 +309,21 @@ def test_readers_find_everything_at_every_step(tmp_path: Path, monkeypatch: Any,
         reader.release()
         shutil.rmtree(root)
     assert count > 20
+
+
+def test_a_server_that_keeps_files_finds_what_others_pack_beside_it(tmp_path: Path) -> None:
+    """Hosts restart their processes one after the other when packing is turned on."""
+    nothing: Any = None
+
+    def make(path: str, policy: int) -> FileReplicaStore:
+        root = Path(path)
+        return packed_store(root) if (root / "packed").exists() else file_store(root)
+
+    (tmp_path / "d1").mkdir()
+    makers = Makers(make, nothing, nothing, nothing, is_outgrown=_is_outgrown)
+    device = Devices(str(tmp_path), makers, False).get("d1")
+    fill(device.objects(0))  # type: ignore[arg-type]
+    expected = state_of(device.objects(0))  # type: ignore[arg-type]
+    move(tmp_path / "d1", LIMIT)
+    assert state_of(device.objects(0)) == expected  # type: ignore[arg-type]
+    assert isinstance(device.objects(0), PackedStore)

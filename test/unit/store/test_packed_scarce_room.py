@@ -13,7 +13,7 @@ from unit.store.test_packed_compaction import Device, data, filled, finish, name
 
 from objstore.store.objects.format import Unsound
 from objstore.store.packed import compaction
-from objstore.store.packed.compaction import LEAST_SPARE, Room, due, share_due
+from objstore.store.packed.compaction import LEAST_SPARE, CopyRoom, due, share_due
 from objstore.store.packed.describe import describe_volume
 from objstore.store.packed.format import VOLUME_HEADER_SIZE
 from objstore.store.packed.volumes import Usage
@@ -25,7 +25,7 @@ COUNT = 100
     ("free", "share"), [(100, 0.5), (50, 0.5), (21, 0.5), (16, 0.25), (13, 0.1), (11, 0.05), (5, 0.05), (0, 0.05)]
 )
 def test_the_less_room_there_is_the_fewer_dead_bytes_make_a_volume_due(free: int, share: float) -> None:
-    assert share_due(0.5, Room(free, 11, 100)) == pytest.approx(share)
+    assert share_due(0.5, CopyRoom(free, 11, 100)) == pytest.approx(share)
 
 
 def test_a_volume_with_more_live_bytes_than_there_is_room_is_due_if_it_can_give_room_back() -> None:
