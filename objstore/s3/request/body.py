@@ -26,9 +26,9 @@ _Received = TypeVar("_Received")
 
 MIB = 1 << 20
 EMPTY = io.BytesIO()  # an empty wsgi.input
-# Bytes below which a thread costs more than the hashing. A CRC is quick, above all of bytes that just came.
+# Bytes below which a thread costs more than the hashing. Some hashes are quick, above all of bytes that just came.
 _INLINE = 65536
-_INLINE_CRC = 1 << 21
+_INLINE_QUICK = 1 << 21
 _MAX_COUNTED = 64 * MIB  # bytes over the announced length that are counted for the error
 _EVENTS = 1000  # maximum of chunks decoded at a time, in a few milliseconds
 _MAX_IGNORED = 65536  # bytes after the end of S3's framing that are read and ignored
@@ -56,7 +56,7 @@ class Payload:
         self._check = check
         self.length = declared.length
         self.algorithm = declared.algorithm
-        self.md5 = declared.md5.hex()
+        self.md5 = (declared.md5 or (declared.checksum if declared.algorithm == "MD5" else b"")).hex()
         self.checksums: Mapping[str, str] = {}
         self._read: Callable[[int], bytes] = getattr(source, "read_chunk", None) or source.read
         self._readinto: Callable[[memoryview], int] | None = getattr(source, "readinto", None)
@@ -73,7 +73,7 @@ class Payload:
         self._content: bytes | None = None
         self._pending: Callable[[], object] | None = None
         self._digests: dict[str, Digest] = {}  # each once, whatever it is for
-        self._inline = _INLINE if declared.framing.signed else _INLINE_CRC
+        self._inline = _INLINE if declared.framing.signed else _INLINE_QUICK
         self._shown: list[str] = []  # those in `checksums`
         if declared.sha256:
             self._digest("SHA256")
@@ -96,7 +96,7 @@ class Payload:
         digest = self._digests.get(algorithm)
         if digest is None:
             digest = self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
-            if not isinstance(digest, checksums.Crc):
+            if not checksums.ALGORITHMS[algorithm].quick:
                 self._inline = _INLINE
         return digest
 

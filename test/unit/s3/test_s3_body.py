@@ -156,6 +156,14 @@ def test_every_checksum_is_verified_and_told(name: str, size: int) -> None:
     assert body.checksums.get("CRC32C") == (crc32c(data) if name in (*checksums.RARE, "CRC32C") else None)
 
 
+def test_the_md5_that_the_body_is_compared_with_is_known_before() -> None:
+    data = b"hello"
+    md5 = hashlib.md5(data).digest()
+    for headers in ({"Content-Md5": b64(md5)}, {"X-Amz-Checksum-Md5": b64(md5)}):
+        assert payload(data, headers).md5 == md5.hex()
+    assert payload(data, {"X-Amz-Checksum-Crc32": crc32(data)}).md5 == ""
+
+
 def test_a_hash_that_serves_as_a_checksum_too_is_computed_once() -> None:
     data = b"z" * 200_000
     md5, sha = hashlib.md5(data).digest(), hashlib.sha256(data)
