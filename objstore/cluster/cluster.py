@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from objstore.cluster.error_limit import ErrorLimiter
@@ -23,27 +24,29 @@ from objstore.runtime.threads import ThreadPool
 from objstore.wire.messages import TWIN, NodeRequest, NodeResponse, Transport, UpdateTarget, Upload
 
 
-class Placement(NamedTuple):
-    """The place of a name: its partition, the nodes of its replicas, and its ring.
-
-    headers: of each request about it to the nodes.
-    """
-
+class _PlacementFields(NamedTuple):
     partition: int
     primaries: tuple[Node, ...]
     ring: Ring
     headers: Mapping[str, str] = {}
 
+
+class Placement(_PlacementFields):
+    """The place of a name: its partition, the nodes of its replicas, and its ring.
+
+    headers: of each request about it to the nodes. Names of one partition share it.
+    """
+
     def spares(self) -> Iterator[Node]:
         """Yield handoffs for primaries that fail, in the same order in all proxies."""
         return self.ring.handoffs(self.partition)
 
-    @property
+    @cached_property
     def former(self) -> tuple[Node, ...]:
         """Return the nodes that had the partition before it moved. They hold data that its primaries still lack."""
         return self.ring.previous(self.partition)
 
-    @property
+    @cached_property
     def is_mostly_new(self) -> bool:
         """Return whether a majority of the primaries may still lack the stored data."""
         former = self.former
@@ -69,6 +72,7 @@ class Spares:
 
 
 _MAX_UPDATES = 4096
+_MAX_PLACES = 65_536
 
 
 class Updates(NamedTuple):
@@ -151,6 +155,7 @@ class Cluster:
         self.is_limited = self._limiter.limited
         self._timings = Timings() if settings.sorting_method == "timing" else None
         self._updates: dict[tuple[Name, int], Updates] = {}
+        self._places: dict[tuple[str, int], Placement] = {}
         self.hashing = ThreadPool("md5", 2)
 
     def place(self, name: Name, policy_index: int = 0) -> Placement:
@@ -165,9 +170,14 @@ class Cluster:
         ring = current()
         name_hash = self.salt.hash(name)
         partition = ring.partition(name_hash)
-        twin = ring.twin(name_hash) if ring.step else None
-        headers = {} if twin is None else {TWIN: str(twin)}
-        return Placement(partition, ring.primaries(partition), ring, headers)
+        if ring.step and (twin := ring.twin(name_hash)) is not None:
+            return Placement(partition, ring.primaries(partition), ring, {TWIN: str(twin)})
+        known = self._places.get((kind, partition))
+        if known is None or known.ring is not ring:
+            if known is not None or len(self._places) >= _MAX_PLACES:
+                self._places.clear()  # also to let a former ring go
+            known = self._places[kind, partition] = Placement(partition, ring.primaries(partition), ring)
+        return known
 
     def updates(self, name: Name, shares: int) -> Updates:
         """Return the nodes of an account or container, divided among `shares` servers that update them.

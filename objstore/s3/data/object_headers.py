@@ -156,7 +156,7 @@ def stored_headers(
     stored = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
     stored.setdefault("Content-Type", DEFAULT_TYPE)
     if USER in "\n".join(headers):
-        stored.update(user_metadata(headers))
+        stored.update(_check_sendable(user_metadata(headers)))
     stored.update(storage_class(headers, classes))
     text = "".join(stored) + "".join(stored.values())
     size = len(text) if text.isascii() else sum(len(name) + len(to_native(value)) for name, value in stored.items())
@@ -169,7 +169,6 @@ def stored_headers(
         stored[REDIRECT] = redirect
     if _ENCRYPTION in headers:
         stored[ENCRYPTION] = headers[_ENCRYPTION]
-    _check_sendable(stored)
     return stored | class_header(stored) if STORAGE_CLASS in stored else stored
 
 

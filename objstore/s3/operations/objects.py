@@ -34,10 +34,11 @@ def new_object(context: Context, request: S3Request) -> Name:
 
     Raises S3Error NoSuchBucket, and InvalidArgument if the query names a part, or an existing version.
     """
-    for name, message in _NOT_OF_WHOLE_OBJECTS.items():
-        if name in request.query:
-            extra = {"ArgumentName": name, "ArgumentValue": request.query[name]}
-            raise S3Error("InvalidArgument", message, extra)
+    if not _NOT_OF_WHOLE_OBJECTS.keys().isdisjoint(request.query):
+        for name, message in _NOT_OF_WHOLE_OBJECTS.items():
+            if name in request.query:
+                extra = {"ArgumentName": name, "ArgumentValue": request.query[name]}
+                raise S3Error("InvalidArgument", message, extra)
     return name_of(context, request)
 
 
