@@ -52,12 +52,12 @@ class Trip(NamedTuple):
 
 # Those of today, which must not grow by more than a tenth.
 NOTED = {
-    "Swift GET 4 KiB": Trip(63, 142, 153),
-    "Swift list": Trip(60, 167, 197),
-    "S3 GET 4 KiB": Trip(70, 188, 211),
-    "S3 list": Trip(66, 189, 269),
-    "S3 PUT 4 KiB": Trip(103, 326, 402),
-    "S3 PUT If-Match": Trip(107, 360, 454),
+    "Swift GET 4 KiB": Trip(67, 138, 146),
+    "Swift list": Trip(61, 160, 189),
+    "S3 GET 4 KiB": Trip(75, 175, 193),
+    "S3 list": Trip(67, 180, 274),
+    "S3 PUT 4 KiB": Trip(105, 304, 375),
+    "S3 PUT If-Match": Trip(113, 342, 423),
 }
 # Those of version 0.1.
 FORMER = {

@@ -94,4 +94,6 @@ class ObjectPut:
 
     def options(self, request: ProxyRequest, options: PutOptions) -> PutOptions:
         """Return options without those that only the system may set, if the request is a client's."""
-        return options if request.trusted else options._replace(life="", rename=None)
+        if request.trusted or not (options.life or options.rename):
+            return options
+        return options._replace(life="", rename=None)

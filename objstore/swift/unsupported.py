@@ -105,9 +105,9 @@ class Unsupported:
             self._check_query(requests.query(environ), changes)
         if not changes:
             return
-        for key in self._by_key.keys() & environ.keys():
-            if not _says_no(environ[key]):
-                raise self._refusal(self._by_key[key])
+        for key, feature in self._by_key.items():
+            if key in environ and not _says_no(environ[key]):
+                raise self._refusal(feature)
         if "quotas" in self._missing and environ["PATH_INFO"].rstrip("/").count("/") == 2:  # an account
             for key in environ:
                 if key.startswith(_QUOTA_OF_POLICY) and not _says_no(environ[key]):

@@ -37,9 +37,6 @@ from objstore.web.responses import http_date
 from objstore.web.write_conditions import WriteCondition
 
 NULL = "null"  # the version of each key in a bucket without versioning
-HEAD = ReadOptions(head=True)
-GET = ReadOptions()
-RAW = ReadOptions(raw=True)
 _TRIES = 5  # of a change of metadata during concurrent writes
 _NOTHING: Mapping[str, str] = {}
 
@@ -80,12 +77,20 @@ class S3Objects:
         self._permit_read = permit_read
         self._classes = classes
 
-    def read(self, request: S3Request, target: Target, options: ReadOptions = GET) -> Reply:
-        """Open an object or a version of it.
+    def read(
+        self,
+        request: S3Request,
+        target: Target,
+        conditions: Mapping[str, str] = _NOTHING,
+        head: bool = False,
+        raw: bool = False,
+    ) -> Reply:
+        """Open an object or a version of it. conditions, head, raw: see `ReadOptions`.
 
         Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version).
         """
-        options = options._replace(version_id=target.version, permit=partial(self._permit_read, request))
+        permit = partial(self._permit_read, request)
+        options = ReadOptions(conditions, head, raw=raw, version_id=target.version, permit=permit)
         try:
             reply = self._layer.open(request.context, target.name, options)
         except core.DeleteMarker as marker:
@@ -124,7 +129,7 @@ class S3Objects:
         name = target.name
         assert name.object is not None
         for _ in range(_TRIES):
-            stored = self.read(request, target, HEAD)
+            stored = self.read(request, target, head=True)
             # The headers that are written again are of this object; a newer one must not get them.
             posted = {
                 **object_headers.post_headers(stored.headers, changed),

@@ -151,7 +151,7 @@ def has_length(headers: Mapping[str, str]) -> bool:
 def _checksum(headers: Mapping[str, str], framing: Framing) -> tuple[str, bytes, str]:
     """Return the algorithm, the value and the trailer of the checksum of a body. The order of the rules is S3's."""
     names = checksums.header_names(headers)
-    trailers = _trailers(headers.get(checksums.TRAILER, ""))
+    trailers = _trailers(headers[checksums.TRAILER]) if checksums.TRAILER in headers else []
     if not names and not trailers and checksums.ANNOUNCEMENT not in headers:
         return "", b"", ""
     if any(name not in checksums.BY_HEADER for name in names):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from objstore.access import acl
 from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers, object_store
+from objstore.s3.data import object_headers
 from objstore.s3.language import acl_xml
 from objstore.s3.operation import Operation
 from objstore.s3.operations import objects
@@ -16,7 +16,7 @@ from objstore.web.responses import Response
 
 def get(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = context.objects.read(request, target, object_store.HEAD)
+    stored = context.objects.read(request, target, head=True)
     bucket = context.access.bucket(request, target.name.of_container)
     if bucket.acls_disabled:
         shown = acl.private(bucket.owner)
@@ -29,7 +29,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = context.objects.read(request, target, object_store.HEAD)
+    stored = context.objects.read(request, target, head=True)
     bucket = context.access.bucket(request, target.name.of_container)
     owner = acl.load(stored.headers.get(object_headers.ACL, ""), bucket.owner).owner
     requested = context.access.requested_acl(request, bucket, Owners(owner, bucket.owner))

@@ -9,7 +9,7 @@ from objstore.core.listed import STORAGE_CLASS
 from objstore.core.numbers import whole
 from objstore.layers.interface import Reply
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers, object_store
+from objstore.s3.data import object_headers
 from objstore.s3.data.object_store import Target
 from objstore.s3.data.storage_classes import STANDARD
 from objstore.s3.language import xml
@@ -33,7 +33,7 @@ def attributes(context: Context, request: S3Request) -> Response:
     reading_it = "s3:GetObjectVersion" if target.version else "s3:GetObject"
     if context.access.denies(request, reading_it, target.name.of_container, request.key, target.version):
         raise S3Error("AccessDenied")
-    stored = context.objects.read(request, target, object_store.HEAD)
+    stored = context.objects.read(request, target, head=True)
     checksum = object_headers.checksum(stored.headers)
     values: dict[str, object] = {
         "ETag": object_headers.etag(stored.headers),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from objstore.core.listed import DEFAULT_TYPE, class_header
 from objstore.layers import copies
 from objstore.layers.bodies import ObjectBody
-from objstore.layers.interface import PutResult, ReadOptions, Reply
+from objstore.layers.interface import PutResult, Reply
 from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
 from objstore.s3.data import object_headers
@@ -59,7 +59,7 @@ def open_source(
     """
     conditions = reading.conditions_of(request.headers, prefix)
     try:
-        stored = context.objects.read(request, source, ReadOptions(conditions.tags, head=head))
+        stored = context.objects.read(request, source, conditions.tags, head)
     except S3Error as refused:
         if refused.extra.get("ResourceType") == "DeleteMarker":
             raise S3Error("InvalidRequest", _MARKER, None, refused.headers) from None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from objstore.core.numbers import whole
 from objstore.layers.interface import DeleteResult
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers, object_store
+from objstore.s3.data import object_headers
 from objstore.s3.data.object_store import Target
 from objstore.s3.language import dates
 from objstore.s3.language.errors import S3Error
@@ -57,7 +57,7 @@ def delete(context: Context, request: S3Request, target: Target, conditions: Del
 
 def _looked_up(context: Context, request: S3Request, target: Target, conditions: DeleteConditions) -> str:
     """Return the tag of the object if it meets the conditions: the deletion is then limited to this tag."""
-    stored = context.objects.read(request, target, object_store.HEAD)
+    stored = context.objects.read(request, target, head=True)
     size, seconds = _numbers(conditions)
     if size is not None and size != stored.size:
         raise S3Error("PreconditionFailed", "", {"Condition": "x-amz-if-match-size"})

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG, is_large
 from objstore.core.numbers import whole
 from objstore.core.timestamps import Timestamp
-from objstore.layers.interface import ReadOptions, Reply
+from objstore.layers.interface import Reply
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers, object_store
+from objstore.s3.data import object_headers
 from objstore.s3.data.object_headers import Checksum
 from objstore.s3.data.object_store import Target
 from objstore.s3.language.errors import S3Error
@@ -104,7 +104,7 @@ def answer(context: Context, request: S3Request) -> Response:
             sent["If-Range"] = request.header("If-Range")
     is_empty_part = bool(parts and not range_header)  # of an object that is not empty
     head = is_empty_part or request.method == "HEAD"
-    stored = context.objects.read(request, target, ReadOptions(sent, head=head))
+    stored = context.objects.read(request, target, sent, head)
     try:
         response = _response(request, stored, requested, sent.get("Range", ""), part)
     except S3Error:
@@ -228,7 +228,7 @@ class _Part(NamedTuple):
 
 def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
     """Return the place of a part. Raises S3Error InvalidPartNumber, and as `current.read` does."""
-    raw = context.objects.read(request, target, object_store.RAW)
+    raw = context.objects.read(request, target, raw=True)
     etag = raw.headers.get(MANIFEST_ETAG) or object_headers.etag(raw.headers)
     rows = _rows(raw)
     # Data of another storage class are one segment, but not a part.
@@ -259,4 +259,4 @@ def parts_count(headers: Mapping[str, str]) -> int:
 
 def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, object]]:
     """Return the parts of an object, in order, as the entries of its list."""
-    return _rows(context.objects.read(request, target, object_store.RAW))
+    return _rows(context.objects.read(request, target, raw=True))

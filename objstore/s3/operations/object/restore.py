@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from objstore.core.listed import STORAGE_CLASS
 from objstore.s3.context import Context
-from objstore.s3.data import object_store
 from objstore.s3.data.storage_classes import STANDARD
 from objstore.s3.language import xml
 from objstore.s3.language.errors import S3Error
@@ -17,7 +16,7 @@ from objstore.web.responses import Response
 def restore(context: Context, request: S3Request) -> Response:
     """Raise S3Error InvalidObjectState, or MalformedXML, NoSuchKey, NoSuchVersion and others."""
     xml.parse(request.body.whole(context.settings.max_xml_body), "RestoreRequest")
-    stored = context.objects.read(request, objects.target(context, request), object_store.HEAD)
+    stored = context.objects.read(request, objects.target(context, request), head=True)
     storage_class = stored.headers.get(STORAGE_CLASS, STANDARD)
     raise S3Error(
         "InvalidObjectState",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers, object_store
+from objstore.s3.data import object_headers
 from objstore.s3.language import tags, xml
 from objstore.s3.operation import Operation
 from objstore.s3.operations import objects
@@ -13,7 +13,7 @@ from objstore.web.responses import Response
 
 def get(context: Context, request: S3Request) -> Response:
     """Return an empty set if the object has no tags."""
-    stored = context.objects.read(request, objects.target(context, request), object_store.HEAD)
+    stored = context.objects.read(request, objects.target(context, request), head=True)
     tag_set = tags.load(stored.headers.get(object_headers.TAGS, ""))
     headers = {"Content-Type": "application/xml", **objects.version_header(stored.version_id)}
     return Response(200, headers, tags.to_xml(tag_set))

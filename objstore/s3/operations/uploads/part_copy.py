@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from objstore.layers.interface import ReadOptions, Reply
+from objstore.layers.interface import Reply
 from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
 from objstore.s3.data.object_headers import quoted_etag
@@ -38,7 +38,7 @@ def copy(context: Context, request: S3Request) -> Response:
             "InvalidRequest",
             f"The specified copy source is larger than the maximum allowable size for a copy source: {objects.MAX_PUT}",
         )
-    stored = context.objects.read(request, target, ReadOptions(conditions))
+    stored = context.objects.read(request, target, conditions)
     if stored.status not in (200, 206):  # it was replaced between both reads
         stored.close()
         raise S3Error("PreconditionFailed")
