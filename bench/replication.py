@@ -113,6 +113,11 @@ class Hosts:
                 os.makedirs(directory)
                 os.link(template, f"{directory}/{name}")  # type: ignore[arg-type]
 
+    def copy_all(self) -> None:
+        """All hosts' devices become equal to the first one's."""
+        for host in self.hosts[1:]:
+            shutil.copytree(self.devices(HOSTS[0]) / "d1", self.devices(host) / "d1", dirs_exist_ok=True)
+
     def _location(self, name: str) -> Location:
         name_hash = self.salt.hash(Name("AUTH_bench", "c", name))
         return Location(self.ring.partition(name_hash), name_hash)
@@ -181,7 +186,7 @@ def main() -> None:
     parser.add_argument("--unchanged", type=int, default=100_000, help="objects on equal devices")
     parser.add_argument("--part-power", type=int, default=10)
     parser.add_argument("--peers", type=int, choices=(1, 2), default=1, help="hosts besides the first")
-    parser.add_argument("--packed", action="store_true", help="the objects of 4 KiB are packed into volumes")
+    parser.add_argument("--packed", action="store_true", help="all objects are packed into volumes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="objstore-bench-", dir=options.dir) as root:
         hosts = Hosts(Path(root), options.part_power, options.peers)
@@ -192,10 +197,12 @@ def main() -> None:
             replicator = hosts.replicator()
             measure(f"{options.objects} objects of 4 KiB to empty devices", pids, replicator.run_once)
             assert replicator.status()["sent_total"] == options.objects * options.peers, replicator.status()
-        if options.packed:
-            return
         hosts.empty()
-        hosts.fill_all(options.unchanged)
+        if options.packed:
+            hosts.fill(options.unchanged, b"", packed=True)
+            hosts.copy_all()
+        else:
+            hosts.fill_all(options.unchanged)
         with hosts.peers() as pids:
             replicator = hosts.replicator()
             measure(f"{options.unchanged} equal objects, the first pass", pids, replicator.run_once)

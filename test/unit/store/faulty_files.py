@@ -445,6 +445,9 @@ class Inline:
     def aside(self, call: Callable[[], object]) -> None:
         call()
 
+    def run_all(self, items: Sequence[object]) -> list[BaseException | None]:
+        return list(self._run_batch(items))
+
     def run(self, item: object) -> None:
         (outcome,) = self._run_batch([item])
         if outcome is not None:

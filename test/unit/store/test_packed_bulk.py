@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import hashlib
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from unit.store.faulty_files import FaultyFiles, Inline, PowerCut
 
-from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NameHeld, NoSpace
+from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NameHeld, NoSpace, NotFound
 from objstore.core.names import Location, partition_of
 from objstore.core.timestamps import Timestamp
-from objstore.runtime.files import Buffer, Files
+from objstore.runtime.files import FILES, Buffer, Files
+from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, METADATA, Change
 from objstore.store.interface import Guard, IncomingChange, IncomingRecord, Look, ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.space import Reserve
 from objstore.store.packed.format import VOLUME_HEADER_SIZE, Outgoing, encode_head
+from objstore.store.packed.recovery import open_index
 from objstore.store.packed.runs import check_received, record_stream
 from objstore.store.packed.store import PackedStore
+from objstore.store.packed.volumes import Volumes
 
 POWER = 3
 COUNT = 20
+SETTINGS = FileSettings(Reserve(), threads_per_disk=1, background_threads_per_disk=1, ballast=0)
+POOL, BACKGROUND = ThreadPool("bulk", 1), ThreadPool("bulk in background", 1)  # of all stores, which are many
 Named = tuple[Location, Change]
 
 
@@ -35,8 +45,7 @@ def location(number: int) -> Location:
 
 def opened(root: Path) -> PackedStore:
     root.mkdir()
-    settings = FileSettings(Reserve(), threads_per_disk=1, background_threads_per_disk=1, ballast=0)
-    return PackedStore(str(root), settings=settings, limit=1 << 20, power=lambda: POWER)
+    return PackedStore(str(root), settings=SETTINGS, limit=1 << 20, power=lambda: POWER)
 
 
 def put(store: PackedStore, number: int, size: int = 500) -> None:
@@ -228,3 +237,60 @@ def test_a_full_device_takes_no_data_of_a_run_and_shows_none(source: PackedStore
     target.volumes._writer._files = files
     assert target.write_packed(every) == [None] * len(every)
     assert names(target) == names(source)
+
+
+def settled(root: Path, files: Files = FILES) -> PackedStore:
+    """A store whose steps are all made by the caller's thread, or in one pool that all stores share."""
+    options: dict[str, Any] = {"files": files, "batching": Inline, "pool": POOL, "background": BACKGROUND}
+    return PackedStore(str(root), settings=SETTINGS, limit=1 << 20, power=lambda: POWER, **options)
+
+
+def contents(store: PackedStore) -> dict[int, bytes]:
+    found = {}
+    for number in range(5):
+        with contextlib.suppress(NotFound), store.open(location(number)) as reader:
+            found[number] = b"".join(map(bytes, reader.read(0, 1000)))
+    return found
+
+
+def test_a_run_that_is_killed_or_cut_off_leaves_whole_changes_and_is_taken_again(
+    source: PackedStore, tmp_path: Path
+) -> None:
+    for number in range(5, COUNT):
+        source.forget(location(number), [Change(Timestamp(1), DATA)])
+    every = incoming(source, "record")
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    store = settled(whole)
+    put(store, 3, 9)  # another one of the same time: that of the run is refused
+    put(store, 4)
+    store.release()
+    outcome, count, ended = contents(source), 0, False
+    while not ended:
+        count += 1
+        root = tmp_path / str(count)
+        shutil.copytree(whole, root, symlinks=True)
+        files = FaultyFiles(str(root))
+        files.cut_at = count
+        try:
+            settled(root, files).write_packed(every)
+            ended = True
+        except PowerCut:
+            gc.collect()  # a killed process holds no lock
+        roots = [root]
+        for seed in (None, 1, 2):
+            roots.append(Path(files.outcome(tmp_path / f"{count}-{seed}", seed)))
+            shutil.rmtree(roots[-1] / "packed/index", ignore_errors=True)
+            volumes = Volumes(FILES, f"{roots[-1]}/packed/volumes")
+            open_index(FILES, f"{roots[-1]}/packed", volumes, sleep=lambda _: None).close()
+        for each in roots:
+            store = settled(each)
+            found = contents(store)
+            assert all(found[number] in (outcome[number], bytes([number]) * 9) for number in found), count
+            assert not ended or each != root or found.keys() == outcome.keys()
+            refused = [type(error) for error in store.write_packed(every) if error is not None]
+            assert refused == [Conflict], count
+            assert contents(store) == {**outcome, 3: bytes([3]) * 9}, count
+            store.release()
+            shutil.rmtree(each)
+    assert count > 8
