@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from objstore.assembly import processes
+from objstore.assembly.data_dir import DataDir, is_served
 from objstore.cli.host_jobs import chosen_devices, host_dirs, host_options, run_jobs
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.policies import StoragePolicy, packed_dir, ring_name
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, owners
-from objstore.runtime.files import FILES
+from objstore.runtime.files import FILES, is_directory
 from objstore.runtime.settings import size as parse_size
 from objstore.runtime.throttle import Throttle
 from objstore.store.packed.moving import MoveCounts, Mover
@@ -87,6 +88,8 @@ def pack(
         for name in chosen_devices(dirs.devices, only)
         for policy, limit in limits.items()
     ]
+    if data is not None and not unpack:
+        _require_restarted(DataDir(data), jobs)
     owners.act_for(dirs.devices, processes.process_defaults(dirs.rings))
     pace = rate, _bytes(bytes_per_second)
     run = partial(_run, unpack=unpack, pace=pace)
@@ -105,6 +108,15 @@ def _limits(ring_dir: str, policies: tuple[int, ...], unpack: bool) -> Iterator[
         raise InvalidInput("none of these policies has a packed_limit in objstore.conf, or keeps files")
     for policy in found:
         yield policy.index, policy.packed_limit or -1
+
+
+def _require_restarted(data: DataDir, jobs: Iterable[PackJob]) -> None:
+    """Raise InvalidInput if the server began before the policies had their limits, and a device has nothing packed yet:
+    it would not look into volumes, and answer 404 for what is moved there."""
+    if not is_served(data) or os.stat(data.lock).st_mtime > os.stat(data.cluster_conf).st_mtime:
+        return
+    if not all(is_directory(os.path.join(job.root, packed_dir(job.policy))) for job in jobs):
+        raise InvalidInput(f"{data.cluster_conf} was changed after the server's start: restart the server first")
 
 
 def _is_concerned(policy: StoragePolicy, unpack: bool) -> bool:

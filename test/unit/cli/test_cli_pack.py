@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from objstore.assembly.apps import remote_transports, storage_servers
+from objstore.assembly.data_dir import DataDir, locked, prepare
 from objstore.cli.main import main
 from objstore.cli.ring import ring
 from objstore.core.names import Location
@@ -127,6 +131,27 @@ def test_a_policy_whose_limit_is_0_again_writes_files_beside_what_is_packed(host
 def test_what_cannot_be_packed_is_refused(host: Host, limit: str, options: list[str], reason: str) -> None:
     host.set_limit(limit)
     assert reason in host.pack(*options, status=2)
+
+
+def test_a_server_that_began_without_a_limit_must_be_restarted_first(tmp_path: Path) -> None:
+    """It would answer 404 for what lies in volumes."""
+    data = DataDir(str(tmp_path))
+    prepare(data, 1, 1)
+    with locked(data):  # as a server does
+        pass
+    began = os.stat(data.lock).st_mtime
+    for changed, served, status in ((began + 60, True, 2), (began - 60, True, 0), (began + 60, False, 0)):
+        shutil.rmtree(tmp_path / "devices" / "d1")
+        (tmp_path / "devices" / "d1").mkdir()
+        os.utime(data.cluster_conf, (changed, changed))
+        with locked(data) if served else contextlib.nullcontext():
+            os.utime(data.lock, (began, began))
+            done = CliRunner().invoke(main, ["pack", "--data", data.root])
+            assert (done.exit_code, "restart the server first" in done.stderr) == (status, status == 2)
+    os.utime(data.cluster_conf, (began + 60, began + 60))
+    (tmp_path / "devices" / "d1" / "packed").mkdir()
+    with locked(data):  # it looks into volumes already
+        assert CliRunner().invoke(main, ["pack", "--data", data.root]).exit_code == 0
 
 
 def test_nothing_moves_while_the_partitions_of_the_ring_change(host: Host) -> None:
