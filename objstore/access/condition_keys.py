@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from objstore.access.identity import Identity
 from objstore.access.patterns import Values, is_malformed
 from objstore.access.policy import MalformedPolicy, Policy, Statement
+from objstore.core.object_lock import NO_LOCK, Lock, iso_date
 
 
 class Circumstances(NamedTuple):
@@ -22,7 +23,7 @@ class Circumstances(NamedTuple):
     headers: those with a condition key, canonical name to text. query: `prefix`, `delimiter`, `max-keys` of a
     listing. creates: `true` for a request that makes an object, `false` for one that prepares an object, else ''.
     auth_type, signature_version, payload, signed_at: of an S3 signature, see `s3.signature.Signing`. tags: of the
-    new object, URL-encoded.
+    new object, URL-encoded. lock: that the request sets.
     """
 
     now: float = 0.0
@@ -38,6 +39,7 @@ class Circumstances(NamedTuple):
     payload: str = ""
     signed_at: float | None = None
     tags: str = ""
+    lock: Lock = NO_LOCK
 
 
 class Subject(NamedTuple):
@@ -53,6 +55,8 @@ class Subject(NamedTuple):
 Texts = Iterable[str]
 _EXISTING_TAG = "s3:existingobjecttag/"
 _REQUEST_TAG = "s3:requestobjecttag/"
+_LOCK = "s3:object-lock-"
+_DAY = 86_400_000  # milliseconds
 _TAG_KEYS = "s3:requestobjecttagkeys"
 # Headers that are condition keys under their own name.
 _HEADER_KEYS = (
@@ -63,7 +67,7 @@ _HEADER_KEYS = (
     "X-Amz-Object-Ownership",
 )  # fmt: skip
 _QUERY_KEYS = {"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys"}
-# Keys of AWS that no request here has: sessions, organisations, networks and services of AWS, access points, locks.
+# Keys of AWS that no request here has: sessions, organisations, networks and services of AWS, access points.
 _ABSENT = frozenset(
     {
         "aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:ec2instancesourceprivateipv4",
@@ -74,8 +78,7 @@ _ABSENT = frozenset(
         "aws:sourcevpc", "aws:sourcevpcarn", "aws:sourcevpce", "aws:tagkeys", "aws:tokenissuetime",
         "aws:viaawsservice", "aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths", "aws:vpcsourceip",
         "s3:accessgrantsinstancearn", "s3:accesspointnetworkorigin", "s3:dataaccesspointaccount",
-        "s3:dataaccesspointarn", "s3:object-lock-legal-hold", "s3:object-lock-mode",
-        "s3:object-lock-remaining-retention-days", "s3:object-lock-retain-until-date",
+        "s3:dataaccesspointarn",
     }
 )  # fmt: skip
 # Keys of queries belong to listings, those of an upload's headers to actions that write objects and ACLs.
@@ -130,6 +133,11 @@ def needs_stored_tags(keys: Iterable[str]) -> bool:
 
 def needs_request_tags(keys: Iterable[str]) -> bool:
     return any(key.startswith(_REQUEST_TAG) or key == _TAG_KEYS for key in keys)
+
+
+def needs_lock(keys: Iterable[str]) -> bool:
+    """Return whether one of the keys refers to the object lock that a request sets."""
+    return any(key.startswith(_LOCK) for key in keys)
 
 
 def gather(keys: Iterable[str], subject: Subject) -> Values:
@@ -193,6 +201,12 @@ def _date(subject: Subject) -> Texts:
     return (datetime.fromtimestamp(subject.circumstances.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)
 
 
+def _remaining_days(subject: Subject) -> Texts:
+    """Return the days that a retention will last, rounded up."""
+    until, now = subject.circumstances.lock.until, subject.circumstances.now
+    return (str(-((int(now * 1000) - until) // _DAY)),) if until else ()
+
+
 _READERS: dict[str, Callable[[Subject], Texts]] = {
     **{f"s3:{name.lower()}": _header(name) for name in _HEADER_KEYS},
     **{key: _query(name) for key, name in _QUERY_KEYS.items()},
@@ -214,6 +228,12 @@ _READERS: dict[str, Callable[[Subject], Texts]] = {
     "s3:if-none-match": _header("If-None-Match"),
     "s3:locationconstraint": lambda subject: (),  # of CreateBucket, for which there is no bucket and no policy
     "s3:objectcreationoperation": lambda subject: _some(subject.circumstances.creates),
+    f"{_LOCK}legal-hold": lambda subject: _some(subject.circumstances.lock.legal_hold),
+    f"{_LOCK}mode": lambda subject: _some(subject.circumstances.lock.mode),
+    f"{_LOCK}remaining-retention-days": _remaining_days,
+    f"{_LOCK}retain-until-date": lambda subject: (
+        (iso_date(subject.circumstances.lock.until),) if subject.circumstances.lock.until else ()
+    ),
     "s3:requestobjecttagkeys": lambda subject: [
         key for key, _ in parse_qsl(subject.circumstances.tags, keep_blank_values=True)
     ],

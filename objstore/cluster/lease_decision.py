@@ -17,12 +17,15 @@ class NodeState(NamedTuple):
 
     newest: of its newest change. etag: of the live object as clients see it, None if there is none.
     floor, promise: a change under the node's lease must be newer than floor, and not newer than promise.
+    lock: the state of the object's lock; clock: the node's, in milliseconds since the epoch, 0 if unknown.
     """
 
     newest: Timestamp
     etag: str | None = None
     floor: Timestamp = ZERO
     promise: Timestamp = ZERO
+    lock: str = ""
+    clock: int = 0
 
 
 def newest(seen: Sequence[NodeState]) -> NodeState:
@@ -41,6 +44,11 @@ def is_settled(seen: Sequence[NodeState], stand_ins: Sequence[NodeState], replic
 def bounds(seen: Sequence[NodeState]) -> tuple[Timestamp, Timestamp]:
     """Return bounds: a change must be newer than the first and not newer than the second."""
     return max(max(one.floor, one.newest) for one in seen), min(one.promise for one in seen)
+
+
+def earliest_clock(seen: Sequence[NodeState]) -> int:
+    """Return the clock that is furthest behind, so that one that is ahead decides nothing."""
+    return min((one.clock for one in seen if one.clock), default=0)
 
 
 def must_be_made_again(seen: Sequence[NodeState], own: Timestamp, replicas: int) -> bool:

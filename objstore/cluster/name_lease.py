@@ -17,6 +17,7 @@ from objstore.cluster.writes import gather
 from objstore.core.errors import NodeFailure, NodeTimeout
 from objstore.core.manifests import shown_etag
 from objstore.core.nodes import Node
+from objstore.core.object_lock import CLOCK, LOCK
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.runtime import green
 from objstore.wire import messages
@@ -99,6 +100,8 @@ class NameLease:
                 response.headers.get("Etag"),
                 Timestamp.parse(response.headers[messages.LEASE_FLOOR]),
                 Timestamp.parse(response.headers[messages.LEASE_PROMISE]),
+                response.headers.get(LOCK, ""),
+                int(response.headers.get(CLOCK, 0)),
             )
         return response
 
@@ -135,7 +138,8 @@ def probe(place: ObjectPlace, nodes: Iterable[Node]) -> list[NodeState | None]:
             return None
         stamp = stored_timestamp(response)
         if response.status == 200:
-            return NodeState(stamp, shown_etag(response.headers, response.headers["Etag"]))
+            lock = response.headers.get(LOCK, "")
+            return NodeState(stamp, shown_etag(response.headers, response.headers["Etag"]), lock=lock)
         return NodeState(stamp) if response.status == 404 else None
 
     return [wait.wait() for wait in [green.spawn(ask, node) for node in nodes]]

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from objstore.cluster.cluster import Cluster, Placement, Updates
+from objstore.cluster.failures import failure
 from objstore.cluster.writes import WriteResult
-from objstore.core.errors import Conflict
+from objstore.core.errors import Conflict, ObjectHeld, ObjstoreError
 from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.lives import LIFE
 from objstore.core.names import Name
+from objstore.core.object_lock import HELD
 from objstore.core.timestamps import DECIDED, ZERO, Timestamp, just_after
 from objstore.layers.interface import RenameSource
 from objstore.web.write_conditions import WriteCondition
@@ -158,6 +160,11 @@ class Sent(NamedTuple):
     @property
     def status(self) -> int:
         return self.written.status
+
+    def failure(self) -> ObjstoreError:
+        """Return the error for a change that was not made."""
+        held = self.written.header(HELD) if self.status == 412 else ""
+        return ObjectHeld(held) if held else failure(self.status)
 
 
 def _expiry_updates(place: ObjectPlace, expires: str) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ import functools
 from objstore.cluster import object_rows, sending
 from objstore.cluster.cluster import Cluster
 from objstore.cluster.enlisting import Enlisting, is_listed
-from objstore.cluster.failures import failure
 from objstore.cluster.infos import Infos, existing
 from objstore.cluster.object_change import ObjectChange, ObjectPlace
 from objstore.core import metadata
@@ -53,7 +52,7 @@ class Objects:
             change = change._replace(rename=options.rename, late=options.late)
         sent = sending.send(change, body if content is None else content, self._limit)
         if sent.status != 201:
-            raise failure(sent.status)
+            raise sent.failure()
         etag = sent.written.header("Etag")
         if not is_listed(sent, bool(options.life) or options.listed):
             look_again = functools.partial(self._look_again, context, name)
@@ -68,7 +67,7 @@ class Objects:
         headers = {**options.headers, EVEN_EXPIRED: "1"} if options.expired else options.headers
         sent = sending.send(ObjectChange.of(place, "POST", headers, options.timestamp, options.condition))
         if sent.status != 202:
-            raise failure(sent.status)
+            raise sent.failure()
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
         place = self._place(context, name, existing(self._infos, context, name), options.policy)
@@ -76,10 +75,10 @@ class Objects:
             return self._delete_later(place)
         headers = {} if options.delete_at is None else {"X-If-Delete-At": str(options.delete_at)}
         sent = sending.send(ObjectChange.of(place, "DELETE", headers, options.timestamp, options.condition))
-        if sent.status == 412 and place.nodes.is_mostly_new:
+        if sent.status == 412 and options.delete_at is not None and place.nodes.is_mostly_new:
             raise NodeFailure("the expired object may be one that is being renamed")
         if sent.status != 204:
-            raise failure(sent.status)
+            raise sent.failure()
         object_rows.send_the_rest(sent, functools.partial(object_rows.tombstone, sent.change))
         existed = any(answer.status == 204 for answer in sent.written.answers)
         return DeleteResult(existed, sent.written.all_of(REPLACED_SEGMENTS))

@@ -160,6 +160,10 @@ class PreconditionFailed(ObjstoreError):
         self.missing = missing
 
 
+class ObjectHeld(ObjstoreError):
+    """The object is locked against the change (`core.object_lock`); the message says by what."""
+
+
 class NameHeld(ObjstoreError):
     """The name is locked for another change; retry after `seconds`."""
 

@@ -15,6 +15,7 @@ from objstore.core.errors import NodeFailure
 from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
+from objstore.core.object_lock import HELD
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.daemon.delivery import UNREACHABLE, Peers, succeeded
@@ -63,6 +64,8 @@ def fate(deletion: ReplicaReply, look: ReplicaReply | None, stamp: Timestamp) ->
     """deletion, look: the replica's answers to DELETE and, where that was refused as too old (409), to HEAD."""
     if deletion.ok:
         return Fate.ENDED
+    if HELD in deletion.headers:  # by object lock
+        return Fate.UNKNOWN
     if deletion.status in (404, 412):
         return Fate.ABSENT
     if look is None or not look.known:

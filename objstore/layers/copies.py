@@ -12,12 +12,14 @@ from objstore.core.expiry import DELETE_AT
 from objstore.core.manifests import LARGE, MANIFEST
 from objstore.core.metadata import TRANSIENT_SYSMETA, is_sysmeta, stored_with_object
 from objstore.core.names import Name
+from objstore.core.object_lock import LOCK
 from objstore.layers.interface import ObjectLayer, PutOptions, PutResult, Reply
 from objstore.layers.outflow import Outflow
 from objstore.web.context import RequestContext
 
 # Headers that make an object a large one. A copy does not have them: its bytes are its own.
 _LARGE = frozenset({DLO, LARGE})
+_NEVER = _LARGE | {LOCK}  # a lock is of the version, not of its content
 
 
 def carried(
@@ -34,7 +36,7 @@ def carried(
     for name, value in source.items():
         if raw and name == DLO and name not in sent:
             headers[name] = value
-        if name in _LARGE or not (stored_with_object(name) or name.startswith(TRANSIENT_SYSMETA)):
+        if name in _NEVER or not (stored_with_object(name) or name.startswith(TRANSIENT_SYSMETA)):
             continue
         if (name == DELETE_AT and "X-Delete-After" in sent) or (bytes_differ and is_sysmeta(name)):
             continue

@@ -16,7 +16,8 @@ from objstore.core.names import Name
 from objstore.layers.interface import ContainerOptions, ObjectLayer
 from objstore.web.context import RequestContext
 
-PREFIX = "X-Container-Sysmeta-S3-"
+OF_SYSMETA = "X-Container-Sysmeta-"
+PREFIX = f"{OF_SYSMETA}S3-"
 PIECE = 4000  # characters of one header
 MAX_STORED = 40_000  # characters of one document
 _PIECES = 20  # maximum number of headers of a document; a new one has no more than MAX_STORED needs

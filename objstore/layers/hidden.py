@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NotFound, ObjstoreError
+import contextlib
+
+from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NotFound, ObjectHeld, ObjstoreError
 from objstore.core.headers import POLICY
 from objstore.core.names import Name
 from objstore.layers.interface import ContainerOptions, DeleteOptions, ObjectLayer, Page
@@ -40,14 +42,20 @@ def gone(layer: ObjectLayer, context: RequestContext, owner: Name) -> ObjstoreEr
 
 
 def clear(layer: ObjectLayer, context: RequestContext, name: Name, owner: Name) -> None:
-    """Delete a hidden container and its objects, if it exists, as long as its owner does not."""
+    """Delete a hidden container and its objects, if it exists, as long as its owner does not.
+
+    What is held by object lock stays.
+    """
+    marker = ""
     try:
         while True:
-            rows = layer.list_objects(context, name, Page(limit=_PAGE)).rows
+            rows = layer.list_objects(context, name, Page(marker=marker, limit=_PAGE)).rows
             if _exists(layer, context, owner):
                 return  # another creation made it, and some of the rows may be its own
             for row in rows:
-                layer.delete(context, name._replace(object=str(row["name"])), DeleteOptions())
+                marker = str(row["name"])
+                with contextlib.suppress(ObjectHeld):
+                    layer.delete(context, name._replace(object=marker), DeleteOptions())
             if len(rows) < _PAGE:
                 break
     except NotFound:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from objstore.core.json_body import JsonBody
 from objstore.core.names import Name
+from objstore.core.object_lock import LockChange
 from objstore.core.timestamps import Timestamp
 from objstore.layers.bodies import ObjectBody
 from objstore.web.context import RequestContext
@@ -208,6 +209,7 @@ class UpdateOptions(NamedTuple):
 class DeleteOptions(NamedTuple):
     """Options of a DELETE. delete_at: delete only an object that expires at this time, in seconds since the epoch.
 
+    bypass: the caller may delete a version in spite of a retention in governance mode.
     version_id: of the version to delete permanently. Without it the object itself is deleted; if the container keeps
     versions, a delete marker becomes the current version. mark_missing: also if there is no object. mark_again: also if
     a marker is the current version already. later: only put it down for the expirer, which deletes what is stored now;
@@ -223,6 +225,7 @@ class DeleteOptions(NamedTuple):
     mark_missing: bool = True
     mark_again: bool = True
     later: bool = False
+    bypass: bool = False
 
 
 class DeleteResult(NamedTuple):
@@ -407,6 +410,16 @@ class VersionedLayer(ObjectLayer, Protocol):
 
         condition: on the current one. Raises BadVersionId, NoSuchVersion, InvalidInput (it is a delete marker), and
         as `put` does.
+        """
+        ...
+
+    def set_lock(
+        self, context: RequestContext, name: Name, version_id: str, change: LockChange, bypass: bool = False
+    ) -> str:
+        """Change the lock of a version, '' for the current one; return its id. bypass: as in `DeleteOptions`.
+
+        Raises ObjectHeld if the present lock forbids it, InvalidInput if the container has no object lock, and as
+        `update` does.
         """
         ...
 

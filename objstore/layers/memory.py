@@ -20,6 +20,7 @@ from objstore.core.errors import (
     InvalidInput,
     NoContainer,
     NotFound,
+    ObjectHeld,
     PreconditionFailed,
 )
 from objstore.core.headers import OVERRIDE, POLICY, POLICY_NAME, STORED_TIMESTAMP
@@ -27,6 +28,7 @@ from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.links import LINK
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, list_etag, shown_etag
 from objstore.core.names import RESERVED, Name
+from objstore.core.object_lock import LOCK, Lock, hold
 from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.core.versions import MARKER_TYPE
@@ -185,7 +187,14 @@ class MemoryLayer:
             etags = (
                 ("", "") if live is None else (shown_etag(live.headers, live.etag), list_etag(live.headers, live.etag))
             )
-            condition.check(None if live is None else etags[0], etags[1])
+            lock = "" if live is None else live.headers.get(LOCK, "")
+            condition.check(None if live is None else etags[0], etags[1], lock)
+            if condition.lock is not None:
+                condition.lock.check_clock(int(self._now() * 1000))
+        elif isinstance(stored, StoredObject) and LOCK in stored.headers:
+            reason = hold(Lock.parse(stored.headers[LOCK]), int(self._now() * 1000))
+            if reason:
+                raise ObjectHeld(f"the version is held by {reason}")
         return final or self._clock.after(newest), stored
 
     def _rename_source(self, key: tuple[Name, int], rename: RenameSource) -> tuple[Name, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from objstore.layers.interface import ObjectLayer
 
 # Operations that only layers outside of `versions` have (`interface.VersionedLayer`).
-_VERSIONED = ("list_versions", "restore", "find_owner")
+_VERSIONED = ("list_versions", "restore", "set_lock", "find_owner")
 
 
 class Passing:

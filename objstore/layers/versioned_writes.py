@@ -403,7 +403,7 @@ class _Latest(WriteCondition):
     def headers(self) -> dict[str, str]:
         return {"If-None-Match": "*"} if self.etag is None else {"If-Match": f'"{self.etag}"'}
 
-    def check(self, etag: str | None, second_etag: str = "") -> None:
+    def check(self, etag: str | None, second_etag: str = "", lock: str = "") -> None:
         if self.is_settled and etag != self.etag:
             raise PreconditionFailed("another change came first", missing=etag is None)
 

@@ -82,7 +82,8 @@ _CLIENTS_NAMES = (
     "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Trans-Id", "X-Trans-Id-Extra",
 )  # fmt: skip
 _CLIENTS_PREFIXES = (
-    "X-Amz-", "X-Account-Meta-", "X-Account-Quota-", "X-Container-Meta-", "X-Object-Meta-", "X-Remove-Account-Meta-",
+    "X-Amz-", "X-Account-Meta-", "X-Account-Quota-", "X-Container-Meta-", "X-Object-Lock-", "X-Object-Meta-",
+    "X-Remove-Account-Meta-",
     "X-Remove-Account-Quota-",
     "X-Remove-Container-Meta-", "X-Remove-Object-Meta-",
 )  # fmt: skip

@@ -12,15 +12,16 @@ from objstore.access import acl as acls
 from objstore.access import bucket as buckets
 from objstore.access.acl import Acl
 from objstore.access.bucket import BucketAccess, BucketDefaults, PublicAccessBlock
-from objstore.access.condition_keys import Circumstances, needs_request_tags
+from objstore.access.condition_keys import Circumstances, needs_lock, needs_request_tags
 from objstore.access.decision import Decision, Facts, Question, decide, may_let_anyone
 from objstore.access.identity import AccessKeys
 from objstore.access.judge import OBJECT_TAGS, Judge, lets_owner_pass
 from objstore.core.names import Name
+from objstore.core.object_lock import NO_LOCK, Lock, changed
 from objstore.layers.interface import ObjectLayer
 from objstore.s3.buckets.registry import Buckets, no_such
-from objstore.s3.data import object_headers
-from objstore.s3.language import acl_xml, tags, xml
+from objstore.s3.data import lock_headers, object_headers
+from objstore.s3.language import acl_xml, lock_xml, tags, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
 from objstore.s3.request.s3_request import S3Request
@@ -92,6 +93,14 @@ class Access:
         info = self._layer.container_info(request.context, bucket)
         question = Question(request.identity, action, _in(bucket, key), True, version_id=version_id)
         return self._judge(request, question, info).denies()
+
+    def allows(self, request: S3Request, action: str, bucket: Name, key: str, version_id: str = "") -> bool:
+        """Return whether the identity may do something more than the operation. bucket: its container."""
+        info = self._layer.container_info(request.context, bucket)
+        if bucket.account in request.identity.accounts and lets_owner_pass(info, action, True):
+            return True
+        question = Question(request.identity, action, _in(bucket, key), True, version_id=version_id)
+        return self._judge(request, question, info).decide().allowed
 
     def check_anonymous(self, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
         """Refuse an anonymous request if nothing lets it do one of the actions to any key.
@@ -228,6 +237,7 @@ def circumstances(request: S3Request, keys: frozenset[str]) -> Circumstances:
         _CREATES.get(request.operation, ""),
         payload=request.header("X-Amz-Content-Sha256"),
         tags=_tags_of(request) if needs_request_tags(keys) else "",
+        lock=_lock_of(request) if needs_lock(keys) else NO_LOCK,
     )
     if signing is None:
         return values
@@ -244,6 +254,16 @@ def _tags_of(request: S3Request) -> str:
     if request.operation == "PutObjectTagging":
         return tags.dump(tags.from_xml(xml.parse(request.body.whole(_MAX_TAGS))))
     return object_headers.tagging(request.headers).get(OBJECT_TAGS, "") if sets_tags(request) else ""
+
+
+def _lock_of(request: S3Request) -> Lock:
+    """Return the lock that a request sets. Raises S3Error for a malformed one."""
+    if request.operation in _UPLOADS:
+        return lock_headers.requested(request.headers)
+    if request.operation not in lock_xml.CHANGES:
+        return NO_LOCK
+    change = lock_xml.CHANGES[request.operation](request.body.whole(_MAX_TAGS), lock_headers.date)
+    return changed(NO_LOCK, change, 0)
 
 
 def sets_tags(request: S3Request) -> bool:

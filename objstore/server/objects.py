@@ -7,13 +7,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from objstore.core import expiry, metadata
-from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, ObjstoreError, PreconditionFailed
+from objstore.core.errors import (
+    ChecksumMismatch,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    ObjectHeld,
+    ObjstoreError,
+    PreconditionFailed,
+)
 from objstore.core.links import LINK
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, list_etag, shown_etag
 from objstore.core.names import HashSalt
 from objstore.core.numbers import is_whole
+from objstore.core.object_lock import CLOCK as CLOCK_HEADER
+from objstore.core.object_lock import HELD, IF_LOCK, JUDGED, LOCK
 from objstore.core.text import is_header_value
 from objstore.core.timestamps import ZERO, Timestamp
+from objstore.runtime.steady_clock import CLOCK
 from objstore.server import lease_verbs
 from objstore.server.answers import answer, error, missing
 from objstore.server.container_update import ContainerUpdater
@@ -66,7 +77,9 @@ class ObjectVerbs:
             data = ObjectData(request.name.path, timestamp, kind, kept, etag)
             lease = trailers.get(messages.LEASE, "") or headers.get(messages.LEASE, "")
             check = None if condition is None else _check(condition)
-            guard = WriteGuard(_leases(request), request.location.hash, timestamp, lease, check, body.announced)
+            guard = WriteGuard(
+                _leases(request), request.location.hash, timestamp, lease, check, body.announced, _judged(request)
+            )
             info = ObjectInfo(data.name, timestamp, timestamp, timestamp, writer.size, etag, kind, kept)
             update = self._updater.of_object(request, info)
             try:
@@ -86,7 +99,7 @@ class ObjectVerbs:
         if newest >= timestamp:
             raise Conflict("something newer is stored", newest)
         if condition is not None:
-            condition.check(*_live_etags(current))
+            condition.check(*_live_etags(current), _lock_of(current))
 
     def _current(self, request: Request, expired: bool = False) -> tuple[ObjectInfo | None, Timestamp]:
         """Return the live object, if any, and the timestamp of the newest known change of the name.
@@ -136,7 +149,7 @@ class ObjectVerbs:
     def _guard(self, request: Request, timestamp: Timestamp, if_delete_at: str = "") -> WriteGuard:
         check = _check(WriteCondition.sent(request.headers), if_delete_at)
         lease = request.headers.get(messages.LEASE, "")
-        return WriteGuard(_leases(request), request.location.hash, timestamp, lease, check)
+        return WriteGuard(_leases(request), request.location.hash, timestamp, lease, check, judged=_judged(request))
 
     def lock(self, request: Request) -> NodeResponse:
         return lease_verbs.lock(request, _leases(request), self._lease_seconds, _shown_headers)
@@ -292,6 +305,8 @@ def _refusing(verb: Verb) -> Verb:
             return error(409, headers={messages.STORED_TIMESTAMP: str(newest)} if newest else None)
         except PreconditionFailed as failed:
             return error(412, headers={messages.MISSING: "true"} if failed.missing else None)
+        except ObjectHeld as held:
+            return error(412, headers={HELD: str(held)})
 
     return checked
 
@@ -310,9 +325,23 @@ def _live_etags(info: ObjectInfo | None) -> tuple[str | None, str]:
     return etag, "" if info is None or etag is None else list_etag(info.metadata, info.etag)
 
 
+def _lock_of(info: ObjectInfo | None) -> str:
+    """Return the state of an object's lock."""
+    return "" if info is None else info.metadata.get(LOCK, "")
+
+
+def _judged(request: Request) -> bool:
+    """Return whether the writer has taken the object's lock into account."""
+    return IF_LOCK in request.headers or JUDGED in request.headers
+
+
 def _shown_headers(info: ObjectInfo) -> dict[str, str]:
     etag = _live_etag(info)
-    return {} if etag is None else {"Etag": etag}
+    headers = {} if etag is None else {"Etag": etag}
+    headers[CLOCK_HEADER] = str(CLOCK.earliest())
+    if LOCK in info.metadata:
+        headers[LOCK] = info.metadata[LOCK]
+    return headers
 
 
 def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | None:
@@ -324,7 +353,9 @@ def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | 
         if if_delete_at and (current is None or current.metadata.get("X-Delete-At") != if_delete_at):
             raise PreconditionFailed("the object does not expire at that time")
         if condition is not None:
-            condition.check(*_live_etags(current))
+            condition.check(*_live_etags(current), _lock_of(current))
+            if condition.lock is not None:
+                condition.lock.check_clock(CLOCK.earliest())
 
     return check
 

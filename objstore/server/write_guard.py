@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from objstore.core.errors import Conflict, LockTimeout, NameHeld
+from objstore.core.errors import Conflict, Corrupt, LockTimeout, NameHeld, ObjectHeld
+from objstore.core.object_lock import LOCK, Lock, hold
 from objstore.core.timestamps import DECIDED, ZERO, Timestamp
+from objstore.runtime.steady_clock import CLOCK
 from objstore.store.interface import Look, ObjectInfo
 from objstore.store.leases import Leases
 
@@ -27,11 +29,14 @@ class WriteGuard:
     """A `store.interface.Guard`: the change must be the newest, its lease valid, its check passed.
 
     lease: the holder's id for a change under a lease, else ''. check: raises PreconditionFailed, given the
-    live object. overlaps: the name had nothing newer when the body began to come.
+    live object. overlaps: the name had nothing newer when the body began to come. judged: the lock of the object was
+    taken into account by the writer; else a locked object refuses the change.
     current: the object that an accepted change replaced.
     """
 
-    __slots__ = ("_check", "_deadline", "_hash", "_lease", "_leases", "_overlaps", "_passed", "_timestamp", "current")
+    __slots__ = (
+        "_check", "_deadline", "_hash", "_judged", "_lease", "_leases", "_overlaps", "_passed", "_timestamp", "current",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class WriteGuard:
         lease: str = "",
         check: Check | None = None,
         overlaps: bool = False,
+        judged: bool = False,
     ) -> None:
         self._leases = leases
         self._hash = name_hash
@@ -48,6 +54,7 @@ class WriteGuard:
         self._lease = lease
         self._check = check
         self._overlaps = overlaps
+        self._judged = judged
         self._deadline = 0.0
         self.current: ObjectInfo | None = None
         self._passed = False
@@ -69,6 +76,8 @@ class WriteGuard:
                 raise Overtaken("a later change was stored", newest)
             raise Conflict("something newer is stored", newest)
         self.current = look() if newest.raw else None
+        if self.current is not None and LOCK in self.current.metadata and not self._judged:
+            refuse_held(self.current)
         if self._check is not None:
             self._check(self.current)
             self._passed = True
@@ -97,11 +106,21 @@ class WriteGuard:
         return held.promise
 
 
+def refuse_held(current: ObjectInfo) -> None:
+    """Raise ObjectHeld if an object is locked now, by this host's clock."""
+    reason = hold(Lock.parse(current.metadata[LOCK]), CLOCK.earliest())
+    if reason:
+        raise ObjectHeld(f"the version is held by {reason}")
+
+
 class PeersGuard:
     """A Guard for a change from a replicator: it must not be stored between a lease and the change made under it.
 
     Its own writer may be waiting here, to be refused because of a promise. If it were stored meanwhile, that writer
     would take it for successful; or another writer would decide on it, while it is retried with a newer timestamp.
+
+    An object that is locked here is changed only by what was decided under the lease of its name: by that its lock was
+    taken into account. A replica that was away when the lock was set may have taken something else.
     """
 
     __slots__ = ("_hash", "_leases", "_timestamp")
@@ -117,8 +136,21 @@ class PeersGuard:
             return
         leases = self._leases
         held = leases.read(self._hash)
+        if newest.raw and self._timestamp.offset != DECIDED:
+            self._spare_locked(look)
         if held is None:
             return
         promised = self._timestamp <= held.promise and leases.is_recent(self._hash, _SETTLED)
         if promised or leases.is_live(held):
             raise LockTimeout("the name is locked by another change, or was a moment ago")
+
+    def _spare_locked(self, look: Look) -> None:
+        try:
+            current = look()
+        except Corrupt:
+            return
+        if current is not None and LOCK in current.metadata:
+            try:
+                refuse_held(current)
+            except ObjectHeld as held:
+                raise LockTimeout(f"the object is locked: {held}") from None

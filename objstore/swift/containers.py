@@ -9,7 +9,8 @@ from objstore.core.headers import POLICY_NAME
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
 from objstore.layers.interface import ContainerOptions, ObjectLayer
-from objstore.swift import versioned_writes, versions
+from objstore.layers.versions import is_locked
+from objstore.swift import object_lock, versioned_writes, versions
 from objstore.swift.permission import LISTS
 from objstore.swift.request import (
     OWNER_HEADERS,
@@ -69,6 +70,8 @@ class Containers:
             shown |= versioned_writes.shown(container.sysmeta)
         elif container.keeps_versions:
             shown |= versions.shown_headers(request, self._layer, container, listing.headers)
+            if is_locked(container.sysmeta):
+                shown[object_lock.HEADER] = "True"
         return listing_answer(request, shown, listing.content)
 
     def put(self, request: ProxyRequest) -> Response:
@@ -115,10 +118,11 @@ class Containers:
 
     def _changed_versioning(self, request: ProxyRequest) -> dict[str, str]:
         """Return the headers that store what the request changes of the versions of objects."""
-        if not versioned_writes.is_concerned(request):
+        if not versioned_writes.is_concerned(request) and object_lock.HEADER not in request.headers:
             return {}
         container = self._layer.container_info(request.context, request.name)
-        return versioned_writes.changed(request, container) | versions.changed_state(request, container)
+        changed = versioned_writes.changed(request, container) | versions.changed_state(request, container)
+        return changed | object_lock.changed_state(request, container)
 
     def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:
         """Return metadata as nodes store it: removals as empty values, ACLs in their normal form."""

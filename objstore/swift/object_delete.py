@@ -6,7 +6,7 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.options import delete_options
-from objstore.swift import versions
+from objstore.swift import object_lock, versions
 from objstore.swift.request import ProxyRequest, condition_refusal, plain, version_header, writable
 from objstore.web import constraints
 from objstore.web.responses import Response, error
@@ -28,6 +28,7 @@ class ObjectDelete:
             container = self._layer.container_info(request.context, request.name)
             version_id = versions.checked_id(request, container)
             options = delete_options(request.headers)._replace(mark_again=False, version_id=version_id)
+            options = object_lock.of_deletion(request, options)
             result = self._layer.delete(request.context, request.name, options)
         except PreconditionFailed as failed:
             return condition_refusal(request, failed)

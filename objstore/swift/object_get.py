@@ -10,10 +10,11 @@ from objstore.core.links import LINK
 from objstore.core.manifests import LARGE, MANIFEST, MANIFEST_ETAG, OWN_ETAG, PARTS_COUNT
 from objstore.core.names import Name
 from objstore.core.numbers import whole
+from objstore.core.object_lock import LOCK
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
 from objstore.layers.versions.names import NULL
-from objstore.swift import dlo, symlinks, versions
+from objstore.swift import dlo, object_lock, symlinks, versions
 from objstore.swift.large_objects import views
 from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, opens_expired
 from objstore.web import ranges, requests
@@ -225,6 +226,8 @@ def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, st
         headers |= symlinks.shown(headers)
     elif reply.version_id not in ("", NULL) and not request.environ.get("QUERY_STRING"):
         headers["Content-Location"] = versions.location(request, reply.version_id)
+    if LOCK in headers:
+        headers |= object_lock.shown(request, headers)
     if MANIFEST in headers and not request.trusted:
         return views.shown(headers, reply.headers, raw)
     if OWN_ETAG in headers and DLO in headers:

@@ -8,8 +8,8 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.options import update_options
-from objstore.swift import dlo, symlinks, versions
-from objstore.swift.request import ProxyRequest, condition_refusal, opens_expired, plain, writable
+from objstore.swift import dlo, object_lock, symlinks, versions
+from objstore.swift.request import ProxyRequest, condition_refusal, opens_expired, plain, version_header, writable
 from objstore.web import constraints
 from objstore.web.responses import Response, error
 
@@ -28,8 +28,12 @@ class ObjectPost:
             return refused
         constraints.check_name(request.name, self._limits)
         symlinks.refuse_post(request)
-        if versions.query_id(request):
-            return error(400, "POST to a specific version is not allowed")
+        locked = object_lock.set_lock(request, self._layer)
+        version_id = versions.query_id(request)
+        if version_id and locked:
+            return plain(202, version_header(version_id))
+        if version_id:
+            return error(400, "POST to a specific version can only change its object lock")
         dlo.check(request.environ, request.name.account, required=False)
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)

@@ -13,7 +13,7 @@ from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import ObjectLayer, PutOptions, Reply
 from objstore.layers.options import put_options
 from objstore.layers.versions.names import NULL
-from objstore.swift import dlo, symlinks, versions
+from objstore.swift import dlo, object_lock, symlinks, versions
 from objstore.swift.request import ProxyRequest, condition_refusal, plain, version_header, writable
 from objstore.web import constraints
 from objstore.web.requests import WsgiBody, content_length, has_body
@@ -41,6 +41,7 @@ class ObjectPut:
             return error(400, f"{LARGE} is a reserved header. {_ADVICE}")
         assert request.name.object is not None
         options = self.options(request, put_options(request.headers, request.name.object, time.time()))
+        options = object_lock.with_lock(request, options)
         dlo.check(request.environ, request.name.account, required=True)
         if symlinks.is_link(request.environ):
             options = symlinks.link_options(request, self._layer, self._limits, options)

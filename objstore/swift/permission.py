@@ -56,10 +56,16 @@ _OF_VERSIONS = {
 _NONE: Mapping[str, str] = {}
 _DROPS_TAGS = "s3:DeleteObjectTagging"  # as a POST does, and the conditions of a policy may be about them
 # Headers of a change that make further actions of it, by how their names begin.
-_FURTHER_OF_OBJECTS = {"X-Delete-": "s3:DeleteObject"}
+_FURTHER_OF_OBJECTS = {
+    "X-Delete-": "s3:DeleteObject",
+    **dict.fromkeys(("X-Object-Lock-Mode", "X-Object-Lock-Event-Hold"), "s3:PutObjectRetention"),
+    "X-Object-Lock-Legal-Hold": "s3:PutObjectLegalHold",
+    "X-Object-Lock-Bypass-": "s3:BypassGovernanceRetention",
+}
 _FURTHER_OF_CONTAINERS = {
     "X-Versions-": "s3:PutBucketVersioning",
     "X-History-Location": "s3:PutBucketVersioning",
+    "X-Object-Lock-": "s3:PutBucketObjectLockConfiguration",
     **dict.fromkeys(LISTS, "s3:PutBucketAcl"),
     "X-Container-Meta-Access-Control-": "s3:PutBucketCORS",
 }

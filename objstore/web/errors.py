@@ -22,6 +22,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.Conflict, 409),
     (errors.LifeEnded, 410),
     (errors.PreconditionFailed, 412),
+    (errors.ObjectHeld, 403),
     (errors.NameHeld, 409),
     (errors.RateLimited, 498),
     (errors.AccountBlocked, 497),
@@ -42,6 +43,7 @@ _BY_CLASS: dict[type[BaseException], int] = dict(_STATUS)
 # Those whose message is of use to the one who sent the request.
 _TELLING = (
     errors.InvalidInput,
+    errors.ObjectHeld,
     errors.LinkConflict,
     errors.RateLimited,
     errors.AccountBlocked,

@@ -20,8 +20,9 @@ from objstore.cluster.name_lease import NameLease, probe, stored_states
 from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.writes import WriteResult, attempt, gather
-from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
+from objstore.core.errors import Conflict, NodeFailure, ObjectHeld, PreconditionFailed
 from objstore.core.nodes import Node
+from objstore.core.object_lock import HELD, JUDGED
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.web.write_conditions import WriteCondition
@@ -51,6 +52,8 @@ def _send_alone(change: ObjectChange, condition: WriteCondition, body: bytes) ->
         (request,) = change.requests(body, condition.headers)
         answer = attempt(cluster, node, (), request)
         if answer.status == 412:
+            if HELD in answer.headers:
+                raise ObjectHeld(answer.headers[HELD])
             raise PreconditionFailed("the condition does not hold", messages.MISSING in answer.headers)
         status = 204 if answer.status == 404 and change.method == "DELETE" else answer.status
         sent = Sent(WriteResult(status, (answer,)), change, len(body))
@@ -78,7 +81,8 @@ class DecidedWrite:
         if condition is not None:
             seen = stored_states(self._place, [*nodes.primaries, *nodes.former])
             if seen:
-                condition.check(lease_decision.newest(seen).etag)
+                newest = lease_decision.newest(seen)
+                condition.check(newest.etag, lock=newest.lock)
 
     def decide(self) -> None:
         """Take the lease, check the condition and set the change's timestamp.
@@ -121,10 +125,18 @@ class DecidedWrite:
         if patient and not lease_decision.is_settled(seen, stand_ins, self._replicas):
             return False
         newest = lease_decision.newest([*seen, *stand_ins, *self._probe_former(len(seen))])
-        if self.change.condition is not None:
-            self.change.condition.check(newest.etag)
+        self._check(newest, lease_decision.earliest_clock(seen))
         floor, promise = lease_decision.bounds(seen)
         return self._stamp(max(floor, newest.newest), promise)
+
+    def _check(self, newest: NodeState, clock: int) -> None:
+        """Check the change's condition. clock: the one furthest behind, of the nodes."""
+        condition = self.change.condition
+        if condition is None:
+            return
+        condition.check(newest.etag, lock=newest.lock)
+        if condition.lock is not None:
+            condition.lock.check_clock(clock)
 
     def _stamp(self, floor: Timestamp, promise: Timestamp) -> bool:
         """Give the change a timestamp within these bounds; return False if there is none."""
@@ -173,6 +185,8 @@ class DecidedWrite:
     def send_taken(self, body: bytes) -> Sent:
         """Send the change after the lease was taken."""
         change, cluster, nodes = self.change, self._cluster, self._place.nodes
+        if change.condition is not None and change.condition.lock is not None:
+            change = change.with_headers({JUDGED: "1"})
         _, spares = cluster.write_order(nodes)
         by_node = dict(zip(nodes.primaries, change.requests(body), strict=True))
         ask = Former(cluster, nodes).attempt_post if change.method == "POST" else attempt

@@ -5,7 +5,8 @@ of the time of that deletion. What is newer was written by a proxy that did not 
 as of just after its own time, but only if every replica of the account is deleted: an account whose databases were lost
 while the deletion was known elsewhere can have been created again, and what was written to it since stays. The hosts
 of the account's replicas take turns: the first begins, each other follows where the account is not empty after a
-while. What could not be deleted everywhere is tried again in the next pass.
+while. What could not be deleted everywhere is tried again in the next pass. A container in which object lock holds
+anything stays as a whole, with its hidden ones, until nothing is held any more.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from objstore.core.errors import ObjstoreError
-from objstore.core.names import Location, Name
+from objstore.core.names import RESERVED, Location, Name, hidden
 from objstore.core.nodes import Node
+from objstore.core.object_lock import LOCK, LOCK_SYSMETA, Lock, hold
 from objstore.core.timestamps import ZERO, Clock, Timestamp, just_after
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.replica_client import ALLOW_RESERVED, Fate, ReplicaClient, ReplicaReply, removal_row
+from objstore.runtime.steady_clock import CLOCK
 from objstore.store.databases import AccountStatus, AccountStore, ContainerRow, ListedContainer, ListingQuery
 from objstore.wire.messages import MARKERS, POLICY, STORED_TIMESTAMP, TIMESTAMP
 from objstore.wire.rows import container_row
@@ -88,9 +91,10 @@ def is_deleted_everywhere(replies: Sequence[ReplicaReply]) -> bool:
 
 class _Account:
     """An account that is being emptied. left: items to check again, or deleted, in the last pass. final: all replicas
-    are deleted."""
+    are deleted. held: whether object lock holds anything in a container, by its name, in this pass."""
 
     def __init__(self, device: DeviceAccounts, location: Location) -> None:
+        self.held: dict[str, bool] = {}
         self.device = device
         self.location = location
         self.left = 1
@@ -107,7 +111,7 @@ class AccountReaper:
         self._changed = ChangedDatabases("account-reaper", now=means.now)
         self._accounts: dict[tuple[str, Location], _Account] = {}
         self._oldest: float | None = None
-        self._counts = {"objects_reaped_total": 0, "containers_reaped_total": 0, "failed_total": 0}
+        self._counts = {"objects_reaped_total": 0, "containers_reaped_total": 0, "failed_total": 0, "held_total": 0}
 
     def status(self) -> Mapping[str, object]:
         """waiting: deleted accounts with containers yet; oldest_seconds: since the first of them could be emptied."""
@@ -181,6 +185,7 @@ class AccountReaper:
 
     def _reap(self, account: _Account, info: AccountStatus) -> Iterator[Callable[[], None]]:
         account.left = 0
+        account.held.clear()
         account.final = info.deleted and is_deleted_everywhere(self._means.replicas.ask("HEAD", info.name, {}))
         query = ListingQuery(limit=_PAGE, reserved=True)
         while True:
@@ -203,6 +208,10 @@ class AccountReaper:
     ) -> Iterator[Callable[[], None]]:
         """Yield the work for a container: delete its objects, or the container itself if it is empty."""
         name = Name(info.name.account, listed.name)
+        if self._is_held(account, name):
+            self._counts["held_total"] += 1
+            account.left += 1
+            return
         stamp, marker, empty = info.delete_timestamp, "", True
         ended = max(stamp, just_after(listed.timestamp)) if account.final else stamp
         while True:
@@ -228,6 +237,37 @@ class AccountReaper:
             yield partial(self._object, account, name._replace(object=key), policy, stamp)
         if empty:
             yield partial(self._delete_container, account, name, listed, ended)
+
+    def _is_held(self, account: _Account, name: Name) -> bool:
+        """Return whether object lock holds anything in a container, or in the one that a hidden one belongs to."""
+        owner = Name(name.account, (name.container or "").rpartition(RESERVED)[2])
+        assert owner.container is not None
+        if owner.container not in account.held:
+            replies = self._means.replicas.ask("HEAD", owner, {})
+            unsure = not any(reply.known for reply in replies)
+            locked = any(LOCK_SYSMETA in reply.headers for reply in replies)
+            account.held[owner.container] = unsure or (locked and self._holds_any(owner.container, name.account))
+        return account.held[owner.container]
+
+    def _holds_any(self, container: str, account: str) -> bool:
+        """Return whether any version is held; True if that cannot be found out."""
+        name, marker = Name(account, hidden("versions", container)), ""
+        while True:
+            query = urlencode({"format": "json", "marker": marker, "limit": _PAGE})
+            answer = self._means.replicas.read(name, {ALLOW_RESERVED: "true"}, query)
+            if answer is None:
+                replies = self._means.replicas.ask("HEAD", name, {})
+                return not replies or any(reply.status != 404 for reply in replies)
+            rows = json.loads(answer.read() or b"[]")
+            policy = int(answer.headers.get(POLICY, "0"))
+            for row in rows:
+                looks = [look for _, look in self._means.replicas.look(name._replace(object=row["name"]), policy)]
+                locks = [Lock.parse(look.headers[LOCK]) for look in looks if LOCK in look.headers]
+                if any(hold(lock, CLOCK.earliest()) for lock in locks):
+                    return True
+            if len(rows) < _PAGE:
+                return False
+            marker = rows[-1]["name"]
 
     def _markers(self, name: Name) -> list[tuple[str, int]]:
         """Keys, with their policies, whose current version is a delete marker: no listing shows them."""

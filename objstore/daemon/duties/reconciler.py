@@ -20,6 +20,7 @@ from objstore.core.errors import ObjstoreError
 from objstore.core.manifests import MANIFEST_OWNS
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
+from objstore.core.object_lock import JUDGED
 from objstore.core.timestamps import ZERO, Clock, Timestamp, just_after
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.duties.object_copy import PolicyCopySource, copy
@@ -244,7 +245,8 @@ class Reconciler:
         if there and not self._tell_row(task, max(there, key=lambda reply: reply.stored)):
             return "failed"
         stamp = just_after(todo.newest)
-        deletion = replicas.delete(name, old_policy, stamp)
+        # What is locked was moved with its lock.
+        deletion = replicas.delete(name, old_policy, stamp, {JUDGED: "1"})
         self._free(task, set(deletion.segments) - {reply.headers.get(MANIFEST_OWNS, "") for reply in there})
         if Fate.UNKNOWN in deletion.fates or not self._tell_removal(task, stamp, old_policy):
             return "failed"

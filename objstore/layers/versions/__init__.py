@@ -12,6 +12,11 @@ write was never answered is never current over one whose write was. See `writes`
 """
 
 from objstore.layers.versions.layer import KIND, Versions
+from objstore.layers.versions.locks import CONFIG as LOCK_CONFIG
+from objstore.layers.versions.locks import is_locked
+from objstore.layers.versions.locks import rule as lock_rule
 from objstore.layers.versions.states import CONFIG, ENABLED, SUSPENDED, state
 
-__all__ = ["CONFIG", "ENABLED", "KIND", "SUSPENDED", "Versions", "state"]
+__all__ = [
+    "CONFIG", "ENABLED", "KIND", "LOCK_CONFIG", "SUSPENDED", "Versions", "is_locked", "lock_rule", "state",
+]  # fmt: skip

@@ -35,6 +35,7 @@ from objstore.core.listed import (
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
 from objstore.core.metadata import OBJECT_HEADERS, replaced_by_post, user_prefix
 from objstore.core.names import Name, hidden
+from objstore.core.object_lock import LOCK
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.core.versions import (
     COUNTED_ELSEWHERE,
@@ -55,7 +56,7 @@ from objstore.layers.versions.names import Ref
 from objstore.web import segments
 from objstore.web.context import RequestContext
 from objstore.web.errors import location
-from objstore.web.write_conditions import WriteCondition
+from objstore.web.write_conditions import LockCondition, WriteCondition
 
 KIND = "versions"
 _USER = user_prefix("Object")
@@ -156,12 +157,17 @@ class Move(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A key of a container. name: of the pointer; its object is the key. unlimited: see `PutOptions`."""
+    """A key of a container. name: of the pointer; its object is the key. unlimited: see `PutOptions`.
+
+    locked: the container has object lock. bypass: see `DeleteOptions`.
+    """
 
     layer: ObjectLayer
     context: RequestContext
     name: Name
     unlimited: bool = False
+    locked: bool = False
+    bypass: bool = False
 
     @property
     def text(self) -> str:
@@ -192,18 +198,38 @@ class Key(NamedTuple):
         except NotFound as missing:
             return FirstLook(None, missing.timestamp in (None, ZERO))
 
-    def head(self, ref: Ref, expired: bool = False) -> Reply | None:
-        """Return the headers of an entry, None if it is gone. expired: also those of an expired one."""
-        return self._head(self.entry(ref), expired=expired)
+    def head(self, ref: Ref, expired: bool = False, newest: bool = False) -> Reply | None:
+        """Return the headers of an entry, None if it is gone. expired: also those of an expired one.
+
+        newest: as in `look`.
+        """
+        return self._head(self.entry(ref), newest, expired)
 
     def keep(self, ref: Ref, head: Reply) -> None:
         """Take the expiry from an entry, so that it stays. head: of the entry.
 
-        The change is dated right after the last one, so that it loses against all newer ones. Raises Conflict.
+        The change is dated right after the last one, so that it loses against all newer ones; if the entry may be
+        locked, it is made under the condition that the lock is still as it was. Raises Conflict.
         """
         headers = {name: value for name, value in head.headers.items() if replaced_by_post(name) and name != DELETE_AT}
+        if self.locked:
+            if not self.replace_metadata(ref, headers, LockCondition(head.headers.get(LOCK, ""))):
+                raise Conflict("the lock of the version has changed")
+            return
         stamp = names.successor(Timestamp.parse(head.headers[STORED_TIMESTAMP]))
         self.layer.update(self.context, self.entry(ref), UpdateOptions(headers, stamp, expired=True))
+
+    def replace_metadata(self, ref: Ref, headers: Mapping[str, str], lock: LockCondition) -> bool:
+        """Replace the metadata of an entry that may be locked; return False if its lock is not as the condition says.
+
+        headers: complete, with the new state of the lock. Raises NotFound, ObjectHeld.
+        """
+        options = UpdateOptions(headers, condition=WriteCondition(lock=lock), expired=True)
+        try:
+            self.layer.update(self.context, self.entry(ref), options)
+        except PreconditionFailed:
+            return False
+        return True
 
     def has_expired(self, seen: Seen) -> bool:
         """Return whether the current version has expired."""
@@ -286,9 +312,19 @@ class Key(NamedTuple):
         except (NotFound, Conflict):
             raise containers.gone(self.layer, self.context, self.name) from None
 
-    def drop(self, ref: Ref, keep: bool = False) -> None:
-        """Delete an entry permanently. keep: but not the segments that it owns."""
-        self._delete(self.entry(ref), DeleteOptions(keep_segments=keep))
+    def drop(self, ref: Ref, keep: bool = False, lock: str | None = None) -> None:
+        """Delete an entry permanently. keep: but not the segments that it owns.
+
+        lock: the state of its lock. Else the entry must be one that never counted: its lock does not count either.
+        Raises PreconditionFailed if the lock is in another state.
+        """
+        condition = None
+        if self.locked and not ref.marker:
+            if lock is None:
+                head = self.head(ref, expired=True, newest=True)
+                lock = "" if head is None else head.headers.get(LOCK, "")
+            condition = WriteCondition(lock=LockCondition(lock))
+        self._delete(self.entry(ref), DeleteOptions(condition=condition, keep_segments=keep))
         if ref.conditional:
             self._delete(self.receipt(ref), DeleteOptions())
 

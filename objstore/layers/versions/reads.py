@@ -9,13 +9,14 @@ from objstore.core.errors import Conflict, DeleteMarker, NotFound, ObjstoreError
 from objstore.core.expiry import DELETE_AT
 from objstore.core.listed import LISTED_TYPE
 from objstore.core.names import Name
+from objstore.core.object_lock import LOCK
 from objstore.core.versions import EXPIRES, VERSION
 from objstore.layers.interface import ReadOptions, Reply, UpdateOptions
 from objstore.layers.versions import names, states, writes
-from objstore.layers.versions.keys import Key, in_place, move_to, not_in_place, pointing
+from objstore.layers.versions.keys import Key, etag_of, in_place, move_to, not_in_place, pointing
 from objstore.layers.versions.names import NULL, Ref
 from objstore.runtime import green
-from objstore.web.write_conditions import WriteCondition
+from objstore.web.write_conditions import LockCondition, WriteCondition
 
 _SHOWN = frozenset({"Content-Type", DELETE_AT})
 _TRIES = 5  # each after a version was gone by the time it was read, since another became the current one
@@ -62,7 +63,10 @@ def update(key: Key, options: UpdateOptions) -> None:
                 if _update_in_place(key, place, options):
                     return
                 continue
-            key.layer.update(key.context, place.name, options)
+            if key.locked:
+                _update_locked(key, place.ref, options)
+            else:
+                key.layer.update(key.context, place.name, options)
             if not options.version_id:
                 _refresh(key, place.ref, options)
             return
@@ -91,6 +95,24 @@ def _update_in_place(key: Key, place: VersionPlace, options: UpdateOptions) -> b
             raise
         return False
     return True
+
+
+def _update_locked(key: Key, ref: Ref, options: UpdateOptions) -> None:
+    """Replace the metadata of an entry that may be locked: its lock stays. Raises as `ObjectLayer.update`."""
+    for attempt in range(writes.TRIES):
+        head = key.head(ref, expired=options.expired, newest=True)
+        if head is None:
+            raise missing(key.name, options.version_id)
+        if options.condition is not None:
+            options.condition.check(etag_of(head.headers))
+        state = head.headers.get(LOCK, "")
+        headers = {**options.headers, LOCK: state} if state else dict(options.headers)
+        if not state:
+            headers.pop(LOCK, None)
+        if key.replace_metadata(ref, headers, LockCondition(state)):
+            return
+        green.sleep(writes.PAUSE * attempt)
+    raise Conflict("others change the version all the time")
 
 
 def _refresh(key: Key, ref: Ref, options: UpdateOptions) -> None:
@@ -147,10 +169,12 @@ def _places(key: Key, version_id: str, newest: bool = False) -> Iterator[Version
 
 
 def locate(key: Key, version_id: str, newest: bool = False) -> VersionPlace:
-    """Return the place of the current or of the null version. newest: as in `ReadOptions`.
+    """Return the place of a version: by its id, where its entry would be. newest: as in `ReadOptions`.
 
-    Raises NotFound, NoSuchVersion, DeleteMarker.
+    Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId.
     """
+    if version_id not in ("", NULL):
+        return _not_a_marker(key, states.parse(version_id), version_id)
     seen = key.look(newest)
     if version_id == NULL:
         if seen is not None and seen.null:

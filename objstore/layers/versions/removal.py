@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from objstore.core.errors import Conflict
+from objstore.core.errors import Conflict, PreconditionFailed
 from objstore.core.expiry import DELETE_AT, is_expired
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import DeleteResult
-from objstore.layers.versions import names, states, writes
+from objstore.layers.versions import locks, names, states, writes
 from objstore.layers.versions.keys import ABSENT, PRESENT, Key, Move, Seen, move_to
 from objstore.layers.versions.names import NULL, Ref
 from objstore.runtime import green
@@ -39,10 +39,30 @@ def _remove(key: Key, ref: Ref, condition: WriteCondition | None) -> bool:
         step_aside(key, ref)  # one that was made current again while it was deleted
         return False
     writes.check(Seen(None, ref.stamp, headers), condition)
+    if key.locked and not ref.marker:
+        return _remove_sealed(key, ref)
     step_aside(key, ref)
     key.drop(ref)  # also of one in place: a writer that still sees that must not make it an entry afterwards
     step_aside(key, ref)  # another's deletion may have made it current meanwhile
     return True
+
+
+def _remove_sealed(key: Key, ref: Ref) -> bool:
+    """Delete a version that may be held; return whether it existed. Raises ObjectHeld."""
+    for attempt in range(writes.TRIES):
+        state = locks.seal(key, ref)
+        if state is None:
+            step_aside(key, ref)
+            return False
+        try:
+            if state:
+                step_aside(key, ref)
+            key.drop(ref, lock=state)  # of data under the key: from now on nobody can make them an entry, and hold that
+            step_aside(key, ref)
+            return True
+        except PreconditionFailed:
+            green.sleep(writes.PAUSE * attempt)  # they have become an entry meanwhile
+    raise Conflict("others change the version all the time")
 
 
 def _headers(key: Key, ref: Ref) -> Mapping[str, str] | None:
@@ -64,6 +84,8 @@ def _remove_null(key: Key, condition: WriteCondition | None) -> DeleteResult:
     seen = key.look(newest=True)
     if seen is not None and seen.ref is None and seen.null:
         writes.check(seen, condition)
+        if key.locked:
+            return DeleteResult(_remove_sealed(key, seen.current), (), NULL)
         step_aside(key, None)
         for ref in list(key.nulls(majority=True)):
             key.drop(ref)

@@ -42,6 +42,7 @@ from objstore.core.expiry import DELETE_AT
 from objstore.core.links import LINK
 from objstore.core.manifests import LARGE, MANIFEST, owned_prefix
 from objstore.core.metadata import replaced_by_post, stored_with_object
+from objstore.core.object_lock import LOCK
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import VERSION
 from objstore.layers import copies, hidden
@@ -71,8 +72,8 @@ from objstore.runtime import green
 from objstore.web.write_conditions import WriteCondition
 
 IN_PLACE_SIZE = 64 << 10  # bytes of a version that is written in place; they are kept until it is
-# Headers of objects that stand for others, or end by themselves.
-_STANDING = frozenset({MANIFEST, DELETE_AT, DLO, LARGE, LINK})
+# Headers of objects that stand for others, end by themselves, or cannot be replaced.
+_APART = frozenset({MANIFEST, DELETE_AT, DLO, LARGE, LINK, LOCK})
 TRIES = 20
 PAUSE = 0.005  # seconds, times the number of tries so far
 _MAX_CHECKED = 1000  # versions, newest first, that are checked for the one of an upload
@@ -113,9 +114,9 @@ def put(key: Key, options: PutOptions, body: ObjectBody, enabled: bool) -> PutRe
 
 
 def _may_lie_in_place(options: PutOptions, body: ObjectBody) -> bool:
-    """Return whether an object can be written in place: a small one that expires never, and stands for no other."""
+    """Return whether an object can be written in place: a small one of no special kind."""
     small = body.length is not None and body.length <= IN_PLACE_SIZE
-    return small and options.rename is None and options.data_policy is None and _STANDING.isdisjoint(options.headers)
+    return small and options.rename is None and options.data_policy is None and _APART.isdisjoint(options.headers)
 
 
 def _put_in_place(key: Key, options: PutOptions, content: bytes) -> PutResult | None:

@@ -71,8 +71,7 @@ _ENCRYPTION = "X-Amz-Server-Side-Encryption"
 _ACCEPTED = "AES256"
 _ALGORITHMS = (_ACCEPTED, "aws:kms", "aws:kms:dsse", "aws:fsx")
 REFUSE, ACCEPT = "refuse", "accept"  # values of the setting server_side_encryption
-_LOCK = ("X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date", "X-Amz-Object-Lock-Legal-Hold")
-_UNSUPPORTED_OR_LOCK = frozenset({*_UNSUPPORTED, *_LOCK})
+_UNSUPPORTED_SET = frozenset(_UNSUPPORTED)
 
 
 class Checksum(NamedTuple):
@@ -124,7 +123,7 @@ class Checksum(NamedTuple):
 
 
 def refuse_unsupported(headers: Mapping[str, str], encryption: str = ACCEPT) -> None:
-    """Refuse a request for encryption, locks or appending, which would be ignored otherwise.
+    """Refuse a request for encryption or appending, which would be ignored otherwise.
 
     encryption: the treatment of AES256, ACCEPT or REFUSE. Raises S3Error InvalidArgument, NotImplemented,
     InvalidRequest.
@@ -135,13 +134,11 @@ def refuse_unsupported(headers: Mapping[str, str], encryption: str = ACCEPT) -> 
         raise S3Error("InvalidArgument", "The encryption method specified is not supported", extra)
     if algorithm is not None and (algorithm != _ACCEPTED or encryption != ACCEPT):
         raise S3Error("NotImplemented", "", {"Header": _ENCRYPTION.lower()})
-    if _UNSUPPORTED_OR_LOCK.isdisjoint(headers):
+    if _UNSUPPORTED_SET.isdisjoint(headers):
         return
     for name in _UNSUPPORTED:
         if name in headers:
             raise S3Error("NotImplemented", "", {"Header": name.lower()})
-    if any(name in headers for name in _LOCK):
-        raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
 def stored_headers(

@@ -16,16 +16,17 @@ from objstore.core.errors import ObjstoreError
 from objstore.core.listed import STORAGE_CLASS
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.names import Name
+from objstore.core.object_lock import LockChange
 from objstore.core.timestamps import Timestamp
 from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import (
     DeleteOptions,
     DeleteResult,
-    ObjectLayer,
     PutResult,
     ReadOptions,
     RenameSource,
     Reply,
+    VersionedLayer,
 )
 from objstore.layers.options import put_options, update_options
 from objstore.s3.data import object_headers
@@ -69,7 +70,7 @@ class S3Objects:
 
     def __init__(
         self,
-        layer: ObjectLayer,
+        layer: VersionedLayer,
         permit_read: Callable[[S3Request, Name], None],
         classes: StorageClasses = UNMAPPED,
     ) -> None:
@@ -145,14 +146,26 @@ class S3Objects:
                 gone = isinstance(failure, core.NotFound)
         raise missing(target) if gone else S3Error("OperationAborted")
 
-    def delete(self, request: S3Request, target: Target, if_match: str = "") -> DeleteResult:
+    def set_lock(self, request: S3Request, target: Target, change: LockChange, bypass: bool) -> str:
+        """Change the lock of an object or version; return the version id. bypass: as in `DeleteOptions`.
+
+        Raises S3Error AccessDenied if the lock forbids it, and as `read` does.
+        """
+        try:
+            return self._layer.set_lock(request.context, target.name, target.version, change, bypass)
+        except core.DeleteMarker as marker:
+            raise _marker_error(request, target, marker) from None
+        except ObjstoreError as failure:
+            raise _error(failure, target) from None
+
+    def delete(self, request: S3Request, target: Target, if_match: str = "", bypass: bool = False) -> DeleteResult:
         """Delete an object or a version of it. A missing one is not an error, unless there is a condition.
 
         Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition without an object),
         NoSuchBucket.
         """
         condition = WriteCondition(if_match) if if_match else None
-        options = DeleteOptions(condition=condition, version_id=target.version)
+        options = DeleteOptions(condition=condition, version_id=target.version, bypass=bypass)
         try:
             return self._layer.delete(request.context, target.name, options)
         except ObjstoreError as failure:

@@ -86,6 +86,7 @@ ERRORS: dict[str, Meaning] = {
         400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
     ),
     "InvalidRequest": Meaning(400, "Invalid Request"),
+    "InvalidRetentionPeriod": Meaning(400, "The retention period is not valid."),
     "InvalidSecurity": Meaning(403, "The provided security credentials are not valid."),
     "InvalidStorageClass": Meaning(400, "The storage class you specified is not valid"),
     "InvalidTag": Meaning(
@@ -120,6 +121,7 @@ ERRORS: dict[str, Meaning] = {
     "NoSuchConfiguration": Meaning(404, "The specified configuration does not exist."),
     "NoSuchKey": Meaning(404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": Meaning(404, "The lifecycle configuration does not exist"),
+    "NoSuchObjectLockConfiguration": Meaning(404, "The specified object does not have a ObjectLock configuration"),
     "NoSuchPublicAccessBlockConfiguration": Meaning(404, "The public access block configuration was not found"),
     "NoSuchTagSet": Meaning(404, "The TagSet does not exist"),
     "NoSuchUpload": Meaning(

@@ -44,6 +44,8 @@ def from_core(failure: BaseException) -> S3Error:
     """Return the S3 error for one of our own; InternalError for any without a meaning to a client."""
     if isinstance(failure, MalformedPolicy):
         return S3Error("MalformedPolicy", str(failure), {"Detail": failure.detail} if failure.detail else None)
+    if isinstance(failure, core.ObjectHeld):
+        return S3Error("AccessDenied", f"Access Denied because object protected by object lock: {failure}.")
     for kind, code in _CODES:
         if isinstance(failure, kind):
             message = str(failure) if isinstance(failure, (core.InvalidInput, core.LinkConflict)) else ""

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from objstore.core.names import Name
+from objstore.core.object_lock import LOCK
+from objstore.layers import versions
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers
+from objstore.s3.data import lock_headers, object_headers
 from objstore.s3.data.object_headers import Checksum
 from objstore.s3.data.object_store import ObjectUpload, Target
 from objstore.s3.language import checksums
@@ -21,6 +23,7 @@ _NOT_OF_WHOLE_OBJECTS = {
     "versionId": "This operation does not accept a version-id.",
 }
 MAX_PUT = declared.MAX_PUT
+_CHECKED = ("Content-Md5", checksums.TRAILER, *checksums.BY_HEADER)
 
 
 def name_of(context: Context, request: S3Request) -> Name:
@@ -77,10 +80,61 @@ def upload_headers(context: Context, request: S3Request) -> dict[str, str]:
         request.headers, context.classes.names, context.settings.server_side_encryption
     )
     headers.update(object_headers.tagging(request.headers))
+    if not lock_headers.HEADERS.isdisjoint(request.headers):
+        headers[LOCK] = requested_lock(context, request)
     acl = context.access.new_object_acl(request)
     if acl:
         headers[object_headers.ACL] = acl
     return headers
+
+
+def requested_lock(context: Context, request: S3Request) -> str:
+    """Return the lock that the headers of a new object ask for, as it is stored. Raises S3Error."""
+    lock = lock_headers.requested(request.headers).dump()
+    if not is_locked(context, request):
+        raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
+    name = context.buckets.resolve(request, request.bucket)
+    for action in lock_headers.rights(request.headers):
+        if not context.access.allows(request, action, name, request.key):
+            raise S3Error("AccessDenied")
+    return lock
+
+
+def is_locked(context: Context, request: S3Request) -> bool:
+    """Return whether the request's bucket has object lock. Raises S3Error NoSuchBucket."""
+    name = context.buckets.resolve(request, request.bucket)
+    return versions.is_locked(context.layer.container_info(request.context, name).sysmeta)
+
+
+def may_bypass(context: Context, request: S3Request, key: str, version_id: str) -> bool:
+    """Return whether the client asks to bypass governance mode, and may do so."""
+    if not lock_headers.is_bypass(request.headers):
+        return False
+    name = context.buckets.resolve(request, request.bucket)
+    return context.access.allows(request, "s3:BypassGovernanceRetention", name, key, version_id)
+
+
+def require_checksum(headers: Mapping[str, str]) -> None:
+    """Raise S3Error InvalidRequest if no header protects the body of a request."""
+    if not any(name in headers for name in _CHECKED):
+        raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+
+
+def require_lock_checksum(context: Context, request: S3Request, name: Name, stored: Mapping[str, str]) -> None:
+    """Raise S3Error InvalidRequest if an object that will be retained comes without a checksum of the client's.
+
+    name, stored: of the object, as upload_headers returns them.
+    """
+    sysmeta = context.layer.container_info(request.context, name).sysmeta
+    if not versions.is_locked(sysmeta) or any(header in request.headers for header in _CHECKED):
+        return
+    rule = versions.lock_rule(sysmeta)
+    if LOCK in stored or (rule is not None and rule.mode):
+        raise S3Error(
+            "InvalidRequest",
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock "
+            "parameters",
+        )
 
 
 def upload(request: S3Request, headers: Mapping[str, str]) -> ObjectUpload:

@@ -26,11 +26,14 @@ class Treatment(Enum):
 PREFIXES = ("X-Amz-Meta-", "X-Amz-Checksum-", "X-Amz-Grant-")
 
 _DONE = """
-    X-Amz-Acl X-Amz-Algorithm X-Amz-Bucket-Object-Lock-Enabled X-Amz-Content-Sha256 X-Amz-Copy-Source
+    X-Amz-Acl X-Amz-Algorithm X-Amz-Bucket-Object-Lock-Enabled X-Amz-Bypass-Governance-Retention
+    X-Amz-Content-Sha256 X-Amz-Copy-Source
     X-Amz-Copy-Source-If-Match X-Amz-Copy-Source-If-Modified-Since X-Amz-Copy-Source-If-None-Match
     X-Amz-Copy-Source-If-Unmodified-Since X-Amz-Copy-Source-Range X-Amz-Credential X-Amz-Date
     X-Amz-Decoded-Content-Length X-Amz-Expected-Bucket-Owner X-Amz-Expires X-Amz-If-Match-Last-Modified-Time
     X-Amz-If-Match-Size X-Amz-Max-Parts X-Amz-Metadata-Directive X-Amz-Mp-Object-Size X-Amz-Object-Attributes
+    X-Amz-Object-Lock-Event-Hold X-Amz-Object-Lock-Event-Hold-Duration-Days
+    X-Amz-Object-Lock-Event-Hold-Duration-Years
     X-Amz-Object-Lock-Legal-Hold X-Amz-Object-Lock-Mode X-Amz-Object-Lock-Retain-Until-Date X-Amz-Object-Ownership
     X-Amz-Part-Number-Marker X-Amz-Rename-Source X-Amz-Rename-Source-If-Match X-Amz-Rename-Source-If-Modified-Since
     X-Amz-Rename-Source-If-None-Match X-Amz-Rename-Source-If-Unmodified-Since X-Amz-Request-Payer
@@ -38,17 +41,16 @@ _DONE = """
     X-Amz-Source-Expected-Bucket-Owner X-Amz-Storage-Class X-Amz-Tagging X-Amz-Tagging-Directive X-Amz-Trailer
     X-Amz-Website-Redirect-Location
 """
-# About locks, MFA, annotations or restored objects, which this store does not have, or about the client.
+# About MFA, annotations or restored objects, which this store does not have, or about the client.
 _HARMLESS = """
-    X-Amz-Api-Version X-Amz-Bypass-Governance-Retention X-Amz-Cf-Id X-Amz-Client-Token
+    X-Amz-Api-Version X-Amz-Bucket-Object-Lock-Token X-Amz-Cf-Id X-Amz-Client-Token
     X-Amz-Confirm-Remove-Self-Bucket-Access X-Amz-Id-2 X-Amz-Mfa X-Amz-Object-Annotation-Directive
     X-Amz-Optional-Object-Attributes X-Amz-Request-Id X-Amz-Te X-Amz-User-Agent
 """
 _REFUSED = """
-    X-Amz-Bucket-Namespace X-Amz-Bucket-Object-Lock-Token X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm
+    X-Amz-Bucket-Namespace X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm
     X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5
-    X-Amz-Create-Session-Mode X-Amz-If-Match-Initiated-Time X-Amz-Object-If-Match X-Amz-Object-Lock-Event-Hold
-    X-Amz-Object-Lock-Event-Hold-Duration-Days X-Amz-Object-Lock-Event-Hold-Duration-Years X-Amz-Object-Version-Id
+    X-Amz-Create-Session-Mode X-Amz-If-Match-Initiated-Time X-Amz-Object-If-Match X-Amz-Object-Version-Id
     X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id X-Amz-Server-Side-Encryption-Bucket-Key-Enabled
     X-Amz-Server-Side-Encryption-Context X-Amz-Server-Side-Encryption-Customer-Algorithm
     X-Amz-Server-Side-Encryption-Customer-Key X-Amz-Server-Side-Encryption-Customer-Key-Md5

@@ -5,8 +5,11 @@ from __future__ import annotations
 from objstore.access import acl
 from objstore.access.acl import Acl
 from objstore.access.bucket import ACL, BUCKET_OWNER_ENFORCED, OWNERSHIP, OWNERSHIPS
+from objstore.core.object_lock import LockRule
 from objstore.layers import documents
 from objstore.layers.interface import ContainerOptions
+from objstore.layers.versions import CONFIG as VERSIONING
+from objstore.layers.versions import ENABLED, LOCK_CONFIG
 from objstore.s3.access import refuse_public
 from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
@@ -19,13 +22,12 @@ from objstore.s3.request.signature.v4 import ANY_REGION
 from objstore.s3.settings import S3Settings
 from objstore.web.responses import Response
 
+_LOCK = "X-Amz-Bucket-Object-Lock-Enabled"
 _CLASSIC = "us-east-1"  # the region of a bucket without a constraint; here an owner may create it again
 
 
 def create(context: Context, request: S3Request) -> Response:
     tagging = _configured(request.body.whole(context.settings.max_xml_body), context.settings)
-    if request.header("X-Amz-Bucket-Object-Lock-Enabled").lower() == "true":
-        raise S3Error("NotImplemented", "", {"Header": "x-amz-bucket-object-lock-enabled"})
     ownership = _ownership(request)
     granted = _acl(context, request, ownership or context.settings.default_object_ownership)
     stored = acl.dump(granted, request.account)
@@ -34,6 +36,8 @@ def create(context: Context, request: S3Request) -> Response:
         headers |= documents.headers(OWNERSHIP, ownership)
     if tagging:
         headers |= documents.headers(bucket_config.TAGGING, tagging)
+    if request.header(_LOCK).lower() == "true":
+        headers |= documents.headers(VERSIONING, ENABLED) | documents.headers(LOCK_CONFIG, LockRule().dump())
     options = ContainerOptions(headers, policy=context.classes.of_buckets)
     if not context.buckets.create(request, request.bucket, options):
         if context.settings.region != _CLASSIC:

@@ -67,8 +67,6 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
     ("GetBucketReplication", "replication", "s3:GetReplicationConfiguration",
      _missing("ReplicationConfigurationNotFoundError")),
     ("GetBucketWebsite", "website", "s3:GetBucketWebsite", _missing("NoSuchWebsiteConfiguration")),
-    ("GetObjectLockConfiguration", "object-lock", "s3:GetBucketObjectLockConfiguration",
-     _missing("ObjectLockConfigurationNotFoundError")),
 )  # fmt: skip
 
 OPERATIONS = tuple(

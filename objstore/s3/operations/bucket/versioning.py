@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objstore.layers.versioned_writes import location_of
+from objstore.layers.versions import ENABLED, SUSPENDED, is_locked
 from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
 from objstore.s3.language import xml
@@ -18,7 +19,7 @@ def get(context: Context, request: S3Request) -> Response:
     return bucket_config.answer(xml.document("VersioningConfiguration", [("Status", state or None)]))
 
 
-STATES = ("Enabled", "Suspended")
+STATES = (ENABLED, SUSPENDED)
 
 
 def put(context: Context, request: S3Request) -> Response:
@@ -34,6 +35,9 @@ def put(context: Context, request: S3Request) -> Response:
     name = context.buckets.resolve(request, request.bucket)
     if location_of(context.layer.container_info(request.context, name).sysmeta):
         raise S3Error("InvalidBucketState", "Swift keeps versions of the objects of this bucket in another container.")
+    if state != ENABLED and is_locked(context.layer.container_info(request.context, name).sysmeta):
+        message = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+        raise S3Error("InvalidBucketState", message)
     bucket_config.keep(context, request, bucket_config.VERSIONING, state)
     return Response(200)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from objstore.core.listed import DEFAULT_TYPE, class_header
+from objstore.core.object_lock import LOCK
 from objstore.layers import copies
 from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import PutResult, Reply
@@ -109,7 +110,7 @@ def copy_headers(
         headers = {
             name: value
             for name, value in headers.items()
-            if name.startswith(("X-Object-Sysmeta-", object_headers.ACL, object_headers.TAGS))
+            if name.startswith(("X-Object-Sysmeta-", object_headers.ACL, object_headers.TAGS, LOCK))
         }
         headers = {"Content-Type": DEFAULT_TYPE, **headers, **object_headers.copied_metadata(stored.headers)}
     if not replaced.tags:

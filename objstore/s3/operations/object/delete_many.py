@@ -10,9 +10,10 @@ from objstore.layers.interface import DeleteResult
 from objstore.runtime import green
 from objstore.s3.context import Context
 from objstore.s3.data.object_store import Target
-from objstore.s3.language import checksums, failures, xml
+from objstore.s3.language import failures, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
+from objstore.s3.operations import objects
 from objstore.s3.operations.object import deleting
 from objstore.s3.operations.object.deleting import DeleteConditions
 from objstore.s3.request import addressing
@@ -23,7 +24,6 @@ from objstore.web.responses import Response
 MAX_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with their XML elements
 _AT_ONCE = 16
 _ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion")
-_CHECKED = ("Content-Md5", checksums.TRAILER, *checksums.BY_HEADER)
 
 
 class Item(NamedTuple):
@@ -40,8 +40,7 @@ Outcome = DeleteResult | S3Error
 def delete_many(context: Context, request: S3Request) -> Response:
     bucket = context.buckets.resolve(request, request.bucket)
     context.access.check_anonymous(request, _ACTIONS, bucket)
-    if not any(name in request.headers for name in _CHECKED):
-        raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+    objects.require_checksum(request.headers)
     body = request.body.whole(MAX_BODY)
     if not body:
         raise S3Error("MissingRequestBodyError")

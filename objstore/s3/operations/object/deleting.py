@@ -12,6 +12,7 @@ from objstore.s3.data import object_headers
 from objstore.s3.data.object_store import Target
 from objstore.s3.language import dates
 from objstore.s3.language.errors import S3Error
+from objstore.s3.operations import objects
 from objstore.s3.request.s3_request import S3Request
 
 
@@ -52,7 +53,8 @@ def delete(context: Context, request: S3Request, target: Target, conditions: Del
             if failure.code != "NoSuchKey" or etag:
                 raise
             return DeleteResult(False)
-    return context.objects.delete(request, target, etag or "")
+    bypass = bool(target.version) and objects.may_bypass(context, request, target.name.object or "", target.version)
+    return context.objects.delete(request, target, etag or "", bypass)
 
 
 def _looked_up(context: Context, request: S3Request, target: Target, conditions: DeleteConditions) -> str:

@@ -13,6 +13,7 @@ from objstore.web.responses import Response
 def put(context: Context, request: S3Request) -> Response:
     name = objects.new_object(context, request)
     stored = objects.upload_headers(context, request)
+    objects.require_lock_checksum(context, request, name, stored)
     upload = objects.upload(request, stored)
     written = context.objects.write(request, name, upload)
     headers = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **encryption(stored)}

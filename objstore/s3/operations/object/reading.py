@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG, is_large
 from objstore.core.numbers import whole
+from objstore.core.object_lock import LOCK
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import Reply
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers
+from objstore.s3.data import lock_headers, object_headers
 from objstore.s3.data.object_headers import Checksum
 from objstore.s3.data.object_store import Target
 from objstore.s3.language.errors import S3Error
@@ -112,12 +113,25 @@ def answer(context: Context, request: S3Request) -> Response:
         raise
     if _TAGGED in response.headers and tags_denied(context, request, target):
         del response.headers[_TAGGED]
+    if LOCK in stored.headers and response.status != 304:
+        response.headers.update(_lock(context, request, target, stored))
     if parts:
         response.headers["x-amz-mp-parts-count"] = str(parts)
     if is_empty_part:
         response.headers["Content-Length"] = "0"
     response.headers.update(overridden)
     return response
+
+
+def _lock(context: Context, request: S3Request, target: Target, stored: Reply) -> dict[str, str]:
+    """Return the headers of an object's lock that the client may see."""
+    name = target.name
+    assert name.object is not None
+    retention, legal_hold = (
+        context.access.allows(request, action, name.of_container, name.object, target.version)
+        for action in ("s3:GetObjectRetention", "s3:GetObjectLegalHold")
+    )
+    return lock_headers.shown(stored.headers, retention, legal_hold)
 
 
 def tags_denied(context: Context, request: S3Request, target: Target) -> bool:
