@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from objstore.cluster.lease_decision import NodeState, bounds, is_settled, must_be_made_again, newest
+from objstore.cluster.lease_decision import NodeState, bounds, earliest_clock, is_settled, must_be_made_again, newest
+from objstore.core.errors import ObjectHeld
 from objstore.core.timestamps import ZERO, Timestamp
+from objstore.web.write_conditions import LockCondition
 
 
 def seen(*stamps: int) -> list[NodeState]:
@@ -75,3 +77,13 @@ def test_a_change_is_newer_than_all_and_within_every_promise() -> None:
     ]
     assert bounds(states) == (Timestamp(40), Timestamp(80))
     assert bounds(states[::2]) == (Timestamp(5), Timestamp(90))
+
+
+def test_the_clock_that_is_furthest_behind_counts() -> None:
+    states = [NodeState(Timestamp(5), clock=clock) for clock in (7, 5, 9)]
+    assert earliest_clock(states) == 5
+    assert earliest_clock([*states, NodeState(Timestamp(5))]) == 5  # one that told none
+    assert earliest_clock([]) == 0
+    LockCondition("", 5).check_clock(5)
+    with pytest.raises(ObjectHeld):
+        LockCondition("", 6).check_clock(5)

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness.in_process import InProcess
+from harness.in_process import InProcess, run_pass
 
+from objstore.assembly.duties import cleaners, updaters
 from objstore.core.errors import Conflict, InvalidInput, NodeFailure, NotFound, ObjectHeld, ObjstoreError
 from objstore.core.names import Name
 from objstore.core.object_lock import COMPLIANCE, GOVERNANCE, LOCK, OFF, ON, Lock, LockChange, LockRule
@@ -286,3 +287,32 @@ def test_with_a_majority_away_nothing_is_changed_and_nothing_freed(world: World)
     lock = world.lock(version)
     assert lock is not None
     assert lock.mode == COMPLIANCE
+
+
+def test_a_held_version_outlives_the_expiry_of_its_name(world: World) -> None:
+    version = world.put(lock=Lock(legal_hold=ON))
+    expired = {"X-Delete-At": str(int(time.time()) - 1)}
+    name = BUCKET._replace(object="k")
+    world.layer.update(RequestContext(), name, UpdateOptions(expired, version_id=version))
+    world.layer.expire(RequestContext(), world.entry(version))
+    with pytest.raises(NotFound):
+        world.layer.open(RequestContext(), name, ReadOptions())
+    assert world.lock(version) == Lock(legal_hold=ON)
+    with pytest.raises(ObjectHeld):
+        world.delete(version)
+
+
+def test_an_account_whose_deletion_came_all_the_same_keeps_what_is_held(world: World) -> None:
+    version = world.put(lock=Lock(legal_hold=ON))
+    free = Name("AUTH_t", "free")
+    world.layer.create_container(RequestContext(), free, ContainerOptions({}))
+    free = free._replace(object="o")
+    world.layer.put(RequestContext(), free, PutOptions({"Content-Type": "a/b"}), BytesBody(b"data"))
+    run_pass(updaters.CONTAINER_UPDATER.make(world.store.around()))
+    assert world.store("DELETE", BUCKET.of_account).status == 204
+    reaper = cleaners.ACCOUNT_REAPER.make(world.store.around(account_reaper_takeover="1h"))
+    for _ in range(3):
+        run_pass(reaper)
+    assert world.store.copies(free) == []
+    assert len(world.store.copies(world.entry(version))) == 3
+    assert reaper.status()["held_total"] > 0

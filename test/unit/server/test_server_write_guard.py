@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from objstore.core.errors import Conflict, LockTimeout, NameHeld, PreconditionFailed
+from objstore.core.errors import Conflict, LockTimeout, NameHeld, ObjectHeld, PreconditionFailed
+from objstore.core.object_lock import LOCK, ON, Lock
 from objstore.core.timestamps import DECIDED, ZERO, Timestamp
 from objstore.server.write_guard import Overtaken, PeersGuard, WriteGuard
 from objstore.store.interface import ObjectInfo
@@ -195,3 +196,28 @@ def test_a_peers_change_that_does_not_count_is_not_asked_about(leases: Leases) -
 
 def test_a_peers_change_passes_where_there_is_no_lease(leases: Leases) -> None:
     peers(leases, 10)
+
+
+# Object lock
+
+
+def locked(state: str) -> ObjectInfo | None:
+    return ObjectInfo("/a/c/o", at(10), at(10), at(10), 4, "etag", "text/plain", {LOCK: state})
+
+
+HELD, FREE = Lock(legal_hold=ON).dump(), Lock("COMPLIANCE", 1, "OFF").dump()
+
+
+def test_a_locked_object_is_changed_only_by_who_took_the_lock_into_account(leases: Leases) -> None:
+    with pytest.raises(ObjectHeld, match="a legal hold"):
+        WriteGuard(leases, HASH, at(20))(at(10), lambda: locked(HELD))
+    WriteGuard(leases, HASH, at(20), judged=True)(at(10), lambda: locked(HELD))
+    WriteGuard(leases, HASH, at(20))(at(10), lambda: locked(FREE))
+
+
+def test_of_a_locked_object_only_decided_changes_of_a_peer_are_taken(leases: Leases) -> None:
+    with pytest.raises(LockTimeout):
+        PeersGuard(leases, HASH, at(20))(at(10), lambda: locked(HELD))
+    PeersGuard(leases, HASH, at(20, DECIDED))(at(10), lambda: locked(HELD))
+    PeersGuard(leases, HASH, at(20))(at(10), lambda: locked(FREE))
+    PeersGuard(leases, HASH, at(10))(at(20), lambda: locked(HELD))  # it does not count
