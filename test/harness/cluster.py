@@ -54,6 +54,7 @@ object_compactor_interval = 1
 object_compactor_cycle = 5
 packed_dead_share = 0.3
 packed_checkpoint_cycle = 5
+packed_volume_size = 1M
 """,
     "container": _STORAGE + """\
 container_updater_interval = 1
