@@ -145,6 +145,12 @@ class Index:
         raw = _raw(name_hash)
         self._check()
         try:
+            found = self._look(raw, self._files.read_at)
+        except Unsound:
+            found = None  # perhaps it is being written
+        if found is not None:
+            return found
+        try:
             page = self._leaf(raw)[2]
         except Unsound:
             page = self._with_lock(raw[0], lambda: self._leaf(raw, locked=True)[2])
@@ -172,36 +178,40 @@ class Index:
         raw = _raw(name_hash)
         try:
             self._check()
-            first = int.from_bytes(raw[:4], "big")
-            depth = hint = self._depths[first >> (32 - _HINT_BITS)]
-            is_below_split = False
-            while True:
-                level = self._levels[depth] or self._level(depth)
-                if level is None:
-                    return None
-                buffer = bytearray(PAGE)
-                number = first >> (32 - depth)
-                self._files.read_cached(level.fd, buffer, number * PAGE)
-                state, end = check_page(buffer, depth, number)
-                if state == LEAF:
-                    break
-                if state == SPLIT:
-                    depth += 1
-                    is_below_split = True
-                elif state == ABSENT and depth > MIN_DEPTH and not is_below_split:
-                    depth -= 1
-                else:
-                    return None
-            if depth != hint:
-                self._learn(depth, number)
-            start = locate(buffer, HEADER, end, raw)
-            found = []
-            while 0 <= start < end and buffer.startswith(raw, start):
-                found.append(decode_entry(buffer, start))
-                start += ENTRY
-            return found
+            return self._look(raw, self._files.read_cached)
         except (OSError, Unsound, StaleIndex):
             return None
+
+    def _look(self, raw: bytes, read: Callable[[int, bytearray, int], object]) -> list[Entry] | None:
+        """Return the entries of a hash; None if pages must be settled first. Raises Unsound."""
+        first = int.from_bytes(raw[:4], "big")
+        depth = hint = self._depths[first >> (32 - _HINT_BITS)]
+        is_below_split = False
+        while True:
+            level = self._levels[depth] or self._level(depth)
+            if level is None:
+                return None
+            buffer = bytearray(PAGE)
+            number = first >> (32 - depth)
+            read(level.fd, buffer, number * PAGE)
+            state, end = check_page(buffer, depth, number)
+            if state == LEAF:
+                break
+            if state == SPLIT:
+                depth += 1
+                is_below_split = True
+            elif state == ABSENT and depth > MIN_DEPTH and not is_below_split:
+                depth -= 1
+            else:
+                return None
+        if depth != hint:
+            self._learn(depth, number)
+        start = locate(buffer, HEADER, end, raw)
+        found: list[Entry] = []
+        while 0 <= start < end and buffer.startswith(raw, start):
+            found.append(decode_entry(buffer, start))
+            start += ENTRY
+        return found
 
     def _leaf(self, raw: bytes, locked: bool = False) -> tuple[int, int, IndexPage]:
         """Return the depth, number and content of the leaf of a hash. Raises Unsound."""

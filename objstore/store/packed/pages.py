@@ -38,6 +38,7 @@ _STATES = frozenset((LEAF, SPLITTING, SPLIT))
 _MAGIC = b"OSix"
 _HEADER = struct.Struct("<I4sBBHI")
 _ABSENT = bytes(HEADER)
+_ZEROS = bytes(PAGE)
 _ENTRY = struct.Struct("<16sQQQQIIII")
 _PLACE = struct.Struct("<16s32xIIII")  # of an entry
 _FIRST = struct.Struct(">I")
@@ -64,9 +65,10 @@ def number_of(raw: bytes, depth: int) -> int:
 
 
 def encode_page(state: int, depth: int, number: int, entries: bytes) -> bytes:
-    body = _HEADER.pack(0, _MAGIC, state, depth, len(entries) // ENTRY, number)[4:]
-    body += bytes(HEADER - 4 - len(body)) + entries
-    return _UNSIGNED.pack(crc32c(body)) + body + bytes(PAGE - 4 - len(body))
+    head = _HEADER.pack(0, _MAGIC, state, depth, len(entries) // ENTRY, number)
+    page = b"".join((head, _ZEROS[: HEADER - len(head)], entries, _ZEROS[: PAGE - HEADER - len(entries)]))
+    crc = crc32c(memoryview(page)[4 : HEADER + len(entries)])
+    return _UNSIGNED.pack(crc) + page[4:]
 
 
 def check_page(buffer: Buffer, depth: int, number: int) -> tuple[int, int]:
