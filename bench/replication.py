@@ -170,13 +170,14 @@ def measure(what: str, pids: list[int], call: Callable[[], object]) -> float:
     return cpu
 
 
-def pack(etc: Path) -> None:
-    """Let the policy pack small objects."""
+def pack(etc: Path, limit: str) -> None:
+    """Let all policies pack objects up to a limit."""
     conf = etc / FILE_NAME
-    text = conf.read_text()
+    lines = [line for line in conf.read_text().splitlines() if not line.startswith("packed_limit")]
+    text = "\n".join(lines) + "\n"
     if "[storage-policy:0]" not in text:
-        text += "\n[storage-policy:0]\nname = packed\ndefault = yes\n"
-    conf.write_text(text.replace("[storage-policy:0]\n", "[storage-policy:0]\npacked_limit = 64K\n"))
+        text += "\n[storage-policy:0]\nname = first\ndefault = yes\n"
+    conf.write_text(text.replace("[storage-policy:0]\n", f"[storage-policy:0]\npacked_limit = {limit}\n"))
 
 
 def main() -> None:
@@ -190,8 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="objstore-bench-", dir=options.dir) as root:
         hosts = Hosts(Path(root), options.part_power, options.peers)
-        if options.packed:
-            pack(hosts.etc)
+        pack(hosts.etc, "64K" if options.packed else "0")
         hosts.fill(options.objects, SMALL, options.packed)
         with hosts.peers() as pids:
             replicator = hosts.replicator()
