@@ -32,17 +32,20 @@ class LockHeaders:
         self.names = self.of_retention | {legal_hold}
 
     def change(self, headers: Mapping[str, str], now: int) -> LockChange:
-        """Return the change that a request asks for. now: milliseconds since the epoch. Raises BadLockHeader."""
-        mode, until = headers.get(self.mode, ""), headers.get(self.until, "")
-        if bool(mode) != bool(until):
+        """Return the change that a request asks for. now: milliseconds since the epoch. Raises BadLockHeader.
+
+        An empty header is refused: a client that sends one believes that the object is held.
+        """
+        mode, until = headers.get(self.mode), headers.get(self.until)
+        if (mode is None) != (until is None):
             message = f"{self.until.lower()} and {self.mode.lower()} must both be supplied"
-            raise BadLockHeader(message, self.until if mode else self.mode, "")
-        if mode and mode not in MODES:
+            raise BadLockHeader(message, self.mode if mode is None else self.until, "")
+        if mode is not None and mode not in MODES:
             raise BadLockHeader("Unknown wormMode directive.", self.mode, mode)
         legal_hold = self._switch(headers, self.legal_hold, "Legal Hold")
         event_hold = self._switch(headers, self.event_hold, "Event Hold")
         duration = self._duration(headers, event_hold)
-        retention = (mode, date(until, self.until, now)) if mode else None
+        retention = None if mode is None or until is None else (mode, date(until, self.until, now))
         return LockChange(retention, legal_hold, event_hold, duration)
 
     def requested(self, headers: Mapping[str, str], now: int) -> Lock:
@@ -52,10 +55,10 @@ class LockHeaders:
         return Lock(mode, until, change.legal_hold, change.event_hold, change.duration or NO_DURATION)
 
     def _switch(self, headers: Mapping[str, str], name: str, noun: str) -> str:
-        value = headers.get(name, "")
-        if value not in ("", ON, OFF):
-            raise BadLockHeader(f"{noun} must be either of 'ON' or 'OFF'", name, value)
-        return value
+        value = headers.get(name)
+        if value not in (None, ON, OFF):
+            raise BadLockHeader(f"{noun} must be either of 'ON' or 'OFF'", name, value or "")
+        return value or ""
 
     def _duration(self, headers: Mapping[str, str], event_hold: str) -> Duration | None:
         sent = [name for name in (self.event_days, self.event_years) if name in headers]

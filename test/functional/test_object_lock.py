@@ -124,7 +124,9 @@ def test_other_containers_take_no_lock(owner: Client, container: str) -> None:
         {"X-Object-Lock-Retain-Until-Date": FAR},
         {**GOVERNED, "X-Object-Lock-Retain-Until-Date": "2020-01-01T00:00:00Z"},
         {**GOVERNED, "X-Object-Lock-Retain-Until-Date": "soon"},
+        {**GOVERNED, "X-Object-Lock-Mode": ""},
         {"X-Object-Lock-Legal-Hold": "yes"},
+        {"X-Object-Lock-Legal-Hold": ""},
         {"X-Object-Lock-Event-Hold-Duration-Days": "5"},
     ],
 )
