@@ -79,9 +79,9 @@ def test_bad_sectors_of_one_copy_are_read_elsewhere(hosts: Hosts, client: Client
     for name in sorted(ledger.possible)[:6]:
         place = hosts.cluster.locate(client.account, ledger.container, name)
         host = place.primaries[0]
-        path = hosts.cluster.data_files(place)[host]
+        copy = hosts.cluster.copies(place)[host]
         disk: FaultyDisk = hosts.disks[host]
-        disk.set_bad(disk.extents(path))
+        disk.set_bad(disk.extents(copy.path, copy.start, copy.end))
         disk.forget_cached()
         hosts.cluster.damaged.add(place.hash)  # if it stays so for minutes it is put into quarantine, with reason
         for _ in range(6):

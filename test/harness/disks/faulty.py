@@ -172,11 +172,16 @@ class FaultyDisk:
                         os.close(fd)
         subprocess.run(["blockdev", "--flushbufs", self.device], check=False, timeout=60)
 
-    def extents(self, path: Path) -> list[tuple[int, int]]:
-        """The bytes of the disk that hold a file's content."""
+    def extents(self, path: Path, start: int, end: int) -> list[tuple[int, int]]:
+        """The bytes of the disk that hold those of a file from `start` to `end`."""
         output = _run("filefrag", "-v", "-b1", str(path))
-        found = re.findall(r"^\s*\d+:\s+\d+\.\.\s*\d+:\s+(\d+)\.\.\s*(\d+):", output, re.MULTILINE)
-        return [(int(first), int(last) + 1) for first, last in found]
+        found = re.findall(r"^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\.\s*\d+:", output, re.MULTILINE)
+        extents = []
+        for first, last, on_disk in [map(int, numbers) for numbers in found]:
+            begin, until = max(first, start), min(last + 1, end)
+            if begin < until:
+                extents.append((on_disk + begin - first, on_disk + until - first))
+        return extents
 
     def close(self) -> None:
         """Leave nothing behind, whatever state it is in."""
