@@ -597,7 +597,7 @@ def test_a_device_that_did_not_answer_is_left_alone_for_a_while_and_not_its_host
     cluster.run("d1")
     asked = [device for device, _ in cluster.network.steps]
     assert asked.count("d2") == 1
-    assert asked.count("d3") > 1
+    assert {"d3", "d4"} <= {*asked}
 
 
 def test_a_host_with_several_devices_that_did_not_answer_is_left_alone(cluster: Cluster) -> None:
