@@ -28,7 +28,7 @@ Nothing is revived. After a power cut the index is rebuilt of records that are n
 - A process that is killed after step 2 leaves copies that the index does not point at. They lie behind the position
   that is noted in their volume. Whoever replays that tail takes a copy only for the same change (`Header.is_copy`),
   never as a change that the index lacks. Before a change is removed for good, with its name locked, such tails are
-  replayed (`recovery.put_in_tails`), so that no copy of it is left.
+  replayed (`tails.put_in_tails`), so that no copy of it is left.
 """
 
 from __future__ import annotations

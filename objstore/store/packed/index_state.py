@@ -4,17 +4,25 @@ The file `index/state` is a line of JSON, replaced as a whole:
 
     {"boot": <text>, "at": <seconds>, "volumes": {"<number>": [<position>, <marks>, <marks of the one before>]}}
 
-It lies in the directory of the index, and so goes with it.
+It lies in the directory of the index, and so goes with it. Whoever writes it, or makes the index ready, holds the lock
+`<device>/packed/.rebuild`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from objstore.core.errors import DeviceUnavailable
 from objstore.runtime.files import Files
 
 _NAME = "state"
+_LOCK = ".rebuild"
+_PATIENCE = 1.0  # seconds to wait for others who make the index ready
+_PAUSE = 0.02
 _MAX_BYTES = 1 << 24
 
 
@@ -56,3 +64,23 @@ def read_state(files: Files, index: str) -> IndexState | None:
 def write_state(files: Files, index: str, state: IndexState) -> None:
     """Replace the state of an index, durably. Raises OSError."""
     files.replace(f"{index}/{_NAME}", json.dumps(state._asdict()).encode())
+
+
+@contextlib.contextmanager
+def index_lock(files: Files, directory: str) -> Iterator[None]:
+    """Keep others from making the index ready. Raises DeviceUnavailable if one takes long.
+
+    directory: `<device>/packed`.
+    """
+    lock = files.open_to_append(f"{directory}/{_LOCK}")
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not files.try_lock(lock.fd):
+            if time.monotonic() > deadline:
+                raise DeviceUnavailable(f"{directory}: the index is being rebuilt")
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            files.unlock(lock.fd)
+        lock.close()

@@ -39,33 +39,27 @@ import errno
 import os
 import secrets
 import time
-from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
-from objstore.core.errors import DeviceUnavailable
 from objstore.runtime.boot import boot_id
 from objstore.runtime.files import Files
 from objstore.runtime.number_locks import NumberLocks
-from objstore.store.change import Change
 from objstore.store.objects.format import Unsound
-from objstore.store.objects.liveness import decide
 from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import padded
-from objstore.store.packed.index import CHECK_SECONDS, DAMAGED, LOCKS, DamagedIndex, Index, StaleIndex
+from objstore.store.packed.index import CHECK_SECONDS, DAMAGED, LOCKS, DamagedIndex, Index
 from objstore.store.packed.index_repair import repair
 from objstore.store.packed.index_rows import IndexRows
-from objstore.store.packed.index_state import IndexState, VolumePosition, read_state, write_state
+from objstore.store.packed.index_state import IndexState, VolumePosition, index_lock, read_state, write_state
 from objstore.store.packed.pages import CAPACITY, encode_entry
 from objstore.store.packed.places import Entry, Place
+from objstore.store.packed.settling import settle
+from objstore.store.packed.tails import mark_again, replay_tail
 from objstore.store.packed.volumes import Volumes
 
-_LOCK = ".rebuild"
-_PATIENCE = 1.0  # seconds to wait for others who make the index ready
-_PAUSE = 0.02
 _MAX_ROWS = 16 << 20  # bytes of entries in memory
 _LEAST_READABLE = 2  # an index is not made of volumes of which more than one part of this number cannot be read
-_MARKS_AGE = 30.0  # seconds between two checkpoints, so that marks of before the first are surely applied at the second
 
 
 def open_index(
@@ -84,55 +78,8 @@ def open_index(
     """
     recovery = _Recovery(files, directory, volumes, boot or boot_id(), sleep, capacity)
     recovery.make_directory()
-    with recovery.locked():
+    with index_lock(files, directory):
         return recovery.ready()
-
-
-def checkpoint(files: Files, directory: str, volumes: Volumes, index: Index, boot: str = "") -> None:
-    """Make the index durable, and note how far volumes are in it, to shorten the recovery after a power cut.
-
-    Call it every minute and at shutdown. Raises StaleIndex, DeviceUnavailable, OSError.
-    """
-    recovery = _Recovery(files, directory, volumes, boot or boot_id())
-    before = read_state(files, recovery.index)
-    state = recovery.state_now(before)
-    volumes.sync_marks()
-    index.sync()
-    with recovery.locked():
-        if not index.is_current():
-            raise StaleIndex(recovery.index)
-        write_state(files, recovery.index, state)
-
-
-def put_in_tails(files: Files, directory: str, volumes: Volumes, index: Index) -> None:
-    """Put into the index what writers left that died. Raises StaleIndex, DamagedIndex, OSError.
-
-    Call it with the name of a change locked before that change is removed for good: a copy of it in a tail would
-    bring it back later.
-    """
-    recovery: _Recovery | None = None
-    for volume in volumes.left_by_dead():
-        recovery = recovery or _Recovery(files, directory, volumes, "")
-        with contextlib.suppress(FileNotFoundError, Unsound):
-            recovery.replay_tail(index, volume)
-
-
-class Settled(NamedTuple):
-    """The entries of a name that count, and the places of records that are obsolete."""
-
-    entries: list[Entry]
-    dead: list[Place]
-
-
-def settle(entries: Iterable[Entry], volumes: Container[int]) -> Settled:
-    """Judge the entries of one name, given the volumes that exist."""
-    every = sorted(entries, key=lambda entry: (entry.place.volume in volumes, entry.place))
-    by_change: dict[Change, Entry] = {entry.change: entry for entry in every}
-    if len(by_change) > 1:
-        for change in decide(by_change).obsolete:
-            del by_change[change]
-    counting = list(by_change.values())
-    return Settled(counting, [entry.place for entry in every if entry not in counting])
 
 
 class _FilledVolumes(NamedTuple):
@@ -148,7 +95,7 @@ class _FilledVolumes(NamedTuple):
 
 
 class _Recovery:
-    """The steps of a recovery, with its lock held except for `make_directory` and `state_now`."""
+    """The steps of a recovery, with its lock held except for `make_directory`."""
 
     def __init__(
         self,
@@ -156,12 +103,12 @@ class _Recovery:
         directory: str,
         volumes: Volumes,
         boot: str,
-        sleep: Callable[[float], object] = time.sleep,
-        capacity: int = CAPACITY,
+        sleep: Callable[[float], object],
+        capacity: int,
     ) -> None:
         self._files = files
         self._directory = directory
-        self.index = f"{directory}/index"
+        self._index_path = f"{directory}/index"
         self._volumes = volumes
         self._boot = boot
         self._sleep = sleep
@@ -171,22 +118,6 @@ class _Recovery:
         with contextlib.suppress(FileExistsError):
             self._files.mkdir(self._directory)
             self._files.fsync_dir(os.path.dirname(self._directory))
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep others from making the index ready. Raises DeviceUnavailable if one takes long."""
-        lock = self._files.open_to_append(f"{self._directory}/{_LOCK}")
-        try:
-            deadline = time.monotonic() + _PATIENCE
-            while not self._files.try_lock(lock.fd):
-                if time.monotonic() > deadline:
-                    raise DeviceUnavailable(f"{self._directory}: the index is being rebuilt")
-                time.sleep(_PAUSE)
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                self._files.unlock(lock.fd)
-            lock.close()
 
     def ready(self) -> Index:
         try:
@@ -199,10 +130,10 @@ class _Recovery:
 
     def _replayed(self) -> Index | None:
         """Return the index that is there, with what it lacks; None if it is of no use."""
-        state = read_state(self._files, self.index)
-        if state is not None and not self._files.exists(f"{self.index}/{DAMAGED}"):
+        state = read_state(self._files, self._index_path)
+        if state is not None and not self._files.exists(f"{self._index_path}/{DAMAGED}"):
             with contextlib.suppress(DamagedIndex):
-                index = Index(self._files, self.index, capacity=self._capacity)
+                index = Index(self._files, self._index_path, capacity=self._capacity)
                 if state.boot == self._boot:
                     self._replay_tails(index)
                 else:
@@ -210,22 +141,7 @@ class _Recovery:
                 return index
         return None
 
-    def state_now(self, before: IndexState | None) -> IndexState:
-        """The positions up to which volumes are in the index now. before: the state of the last checkpoint."""
-        now = time.time()
-        if before is None or before.boot != self._boot:
-            before = IndexState(self._boot, 0.0, {})
-        is_old = before.at <= now - _MARKS_AGE
-        volumes = {}
-        for volume in self._volumes.numbers():
-            with contextlib.suppress(FileNotFoundError, Unsound):
-                marks = self._volumes.marks_size(volume)
-                last = before.volumes.get(volume, VolumePosition(0, 0, 0))
-                older = last.marks if is_old else last.older_marks
-                volumes[volume] = VolumePosition(self._volumes.noted(volume), marks if is_old else last.marks, older)
-        return IndexState(self._boot, now if is_old else before.at, volumes)
-
-    # Tails
+    # In the same boot
 
     def _replay_tails(self, index: Index) -> None:
         for volume in self._volumes.numbers():
@@ -234,81 +150,25 @@ class _Recovery:
                 if claimed is None:
                     continue  # its writer puts them in
                 try:
-                    self.replay_tail(index, volume)
+                    replay_tail(self._volumes, index, volume)
                 finally:
                     self._files.unlock(claimed.fd)
-
-    def replay_tail(self, index: Index, volume: int) -> None:
-        """Put into the index what is missing of a volume that is claimed. Raises as `Index.edit`."""
-        end = self._volumes.noted(volume)
-        is_durable = False
-        replaced: set[tuple[int, int]] = set()
-        for place, header, is_sound in self._volumes.scan(volume, end, verify=True):
-            if place.position == end and is_sound:
-                end += padded(place.length)
-            if not header.is_change:
-                if is_sound:
-                    replaced.update(self._volumes.replaced_by(place))
-                continue
-            entry = Entry(header.change, place)
-            if not is_sound or entry in index.find(header.name_hash):
-                continue
-            if not is_durable:
-                self._volumes.sync(volume)
-                is_durable = True
-            self._put_in(index, header.name_hash, entry, header.is_copy)
-        self._mark_again(index, replaced)
-        self._volumes.note(volume, end)
-
-    def _put_in(self, index: Index, name_hash: str, entry: Entry, is_copy: bool) -> None:
-        """Add an entry unless its record is dead; marks are looked at with the page locked.
-
-        A copy only replaces its original: if that has left the index since, the copy is dead.
-        """
-        existing = set(self._volumes.numbers())
-        dead: list[Place] = []
-
-        def change(entries: list[Entry]) -> list[Entry]:
-            if entry.place.position in self._volumes.dead(entry.place.volume):
-                return entries
-            if is_copy and all(each.change != entry.change for each in entries):
-                dead[:] = [entry.place]
-                return entries
-            settled = settle([*entries, entry], existing)
-            dead[:] = settled.dead
-            return settled.entries
-
-        index.edit(name_hash, change, lambda: self._volumes.kill(dead))
-
-    def _mark_again(self, index: Index, replaced: set[tuple[int, int]]) -> None:
-        """Mark those of the records replaced that have left the index, but whose marks were lost, or never made."""
-        by_volume: dict[int, set[int]] = defaultdict(set)
-        for volume, position in replaced:
-            by_volume[volume].add(position)
-        for volume, positions in sorted(by_volume.items()):
-            with contextlib.suppress(FileNotFoundError, Unsound):
-                for position in sorted(positions - self._volumes.dead(volume)):
-                    with contextlib.suppress(Unsound):
-                        header = self._volumes.header_at(volume, position)
-                        place = Place(volume, position, header.length, header.head)
-                        if all(entry.place != place for entry in index.find(header.name_hash)):
-                            self._volumes.kill((place,))
 
     # After a power cut
 
     def _replay_from(self, state: IndexState, index: Index) -> None:
         existing = set(self._volumes.numbers())
-        repair(self._files, self.index, existing)
+        repair(self._files, self._index_path, existing)
         collected = self._fill(index, existing, state)
         for volume in sorted(existing):
             at = state.volumes.get(volume)
             with contextlib.suppress(FileNotFoundError, Unsound):
                 for position in self._volumes.dead_since(volume, at.older_marks if at else 0):
                     self._take_out(index, volume, position)
-        self._mark_again(index, collected.replaced or set())
+        mark_again(self._volumes, index, collected.replaced or set())
         self._volumes.sync_marks()
         index.sync()
-        write_state(self._files, self.index, IndexState(self._boot, time.time(), collected.positions))
+        write_state(self._files, self._index_path, IndexState(self._boot, time.time(), collected.positions))
         self._note(collected)
 
     def _take_out(self, index: Index, volume: int, position: int) -> None:
@@ -328,7 +188,7 @@ class _Recovery:
     def _rebuild(self) -> Index:
         started = time.monotonic()
         self._retire()
-        aside = f"{self.index}.{secrets.token_hex(4)}.new"
+        aside = f"{self._index_path}.{secrets.token_hex(4)}.new"
         Index.create(self._files, aside).close()
         index = Index(self._files, aside, capacity=self._capacity)
         existing = set(self._volumes.numbers())
@@ -339,15 +199,15 @@ class _Recovery:
         index.close()
         if existing:  # else nobody can have found anything in an index before
             self._sleep(max(0.0, started + CHECK_SECONDS - time.monotonic()))
-        self._files.rename(aside, self.index)
+        self._files.rename(aside, self._index_path)
         self._files.fsync_dir(self._directory)
         self._note(collected)
-        return Index(self._files, self.index, capacity=self._capacity)
+        return Index(self._files, self._index_path, capacity=self._capacity)
 
     def _retire(self) -> None:
         """Move the index away, and wait until nobody changes it any more; remove all that was left aside."""
-        if self._files.exists(self.index):
-            self._files.rename(self.index, f"{self.index}.{secrets.token_hex(4)}.old")
+        if self._files.exists(self._index_path):
+            self._files.rename(self._index_path, f"{self._index_path}.{secrets.token_hex(4)}.old")
         locks = NumberLocks(f"{self._directory}/{LOCKS}")
         try:
             for number in range(256):
@@ -377,7 +237,7 @@ class _Recovery:
                 dead.extend(settled.dead)
             return settled.entries
 
-        rows_path = f"{self.index}.{secrets.token_hex(4)}.rows"
+        rows_path = f"{self._index_path}.{secrets.token_hex(4)}.rows"
         with IndexRows(self._files, rows_path, _MAX_ROWS) as rows:
             for volume in self._volumes.numbers():
                 at = state.volumes.get(volume)

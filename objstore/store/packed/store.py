@@ -42,6 +42,7 @@ from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.unpacked import in_time
 from objstore.store.objects.upkeep import forget
 from objstore.store.packed.audit import PackedAuditor
+from objstore.store.packed.checkpoint import checkpoint
 from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
 from objstore.store.packed.compaction import Compactor, CopyRoom
 from objstore.store.packed.hashes import PackedHasher
@@ -49,8 +50,9 @@ from objstore.store.packed.index import Index
 from objstore.store.packed.lookup import Live, LivePacked, PackedNames
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.quarantine import take_away
-from objstore.store.packed.recovery import checkpoint, open_index, put_in_tails
+from objstore.store.packed.recovery import open_index
 from objstore.store.packed.runs import WantedRecord, check_received, read_records
+from objstore.store.packed.tails import put_in_tails
 from objstore.store.packed.volumes import Volumes
 from objstore.store.packed.writer import PackedWriter, WriterTools
 
@@ -99,7 +101,6 @@ class PackedStore(FileReplicaStore):
         self.volumes = Volumes(self._files, f"{self.layout.packed}/volumes", self.volume_size)
         self._names = PackedNames(self._files, self.layout, self.volumes, self._open_index)
         self._packed_hasher = PackedHasher(self._files, self.layout, self._names, self._hasher, power)
-        self._power = power
         self._auditors = {content: PackedAuditor(self._names, content) for content in (False, True)}
         self._packing = PackedCommitter(self._names, self._clear_files)
         self._packs: Any = batching(f"pack:{self.root}", followed(self._packing.run), patience=self.settings.patience)
@@ -391,7 +392,7 @@ class PackedStore(FileReplicaStore):
 
     def _put_in_tails(self) -> None:
         """Put into the index what dead writers left; it may be a copy of a change that is about to be removed."""
-        self._names.on_index(lambda index: put_in_tails(self._files, self.layout.packed, self.volumes, index))
+        self._names.on_index(lambda index: put_in_tails(self.volumes, index))
 
     def reclaim(self, partition: int, before: Timestamp) -> int:
         return self._run(self._reclaim, partition, before)
