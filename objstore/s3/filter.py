@@ -6,6 +6,7 @@ is of the native API (setting `native_paths`); with a host `bucket.domain` it is
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ from objstore.s3.request.signature.keys import EMPTY_SHA256
 from objstore.s3.request.signature.times import Window
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS, S3Settings
+from objstore.s3.websites.hosting import Websites
 from objstore.web import guards, hosts, pipeline, requests
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response
@@ -62,7 +64,7 @@ _UNDECLARED = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 class S3Filter:
     """The filter `s3`. app: the pipeline below, in which a filter has `access_keys`. policies: of the store.
 
-    Raises ConfigError if `storage_classes` names a missing policy.
+    Raises ConfigError if `storage_classes` names a missing policy, or a domain is of both buckets and websites.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class S3Filter:
         self._values = values
         self._logger = logger
         self._native_paths = frozenset(path.strip("/") for path in values.native_paths)
-        self._domains = self.bucket_domains = hosts.domains(values.domains)
+        self._domains = hosts.domains(values.domains)
+        sites = website_domains(values.website_domains, self._domains)
+        self.bucket_domains = hosts.domains((*self._domains, *sites))
         window = Window(values.max_clock_skew, values.max_presigned_life, values.max_v2_url_life)
         regions = (values.region, *values.accepted_regions)
         self._checker = Checker(keys, SignatureRules(regions, window, values.signature_v2), now)
@@ -94,6 +98,9 @@ class S3Filter:
         objects = S3Objects(layer, access.permit_read, classes)
         self._context = Context(layer, objects, buckets, access, values, classes)
         self._router = Router(OPERATIONS)
+        self._websites: Websites | None = None
+        if sites:
+            self._websites = Websites(self._context, sites, self._no_body, self._error_of)
 
     def info(self) -> dict[str, object]:
         values = self._values
@@ -111,6 +118,8 @@ class S3Filter:
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._websites is not None and self._websites.has(environ):
+            return self._websites.answer(environ)(environ, start_response)
         if not self._speaks_s3(environ):
             environ["objstore.bucket_defaults"] = self._context.access.defaults
             return self.app(environ, start_response)
@@ -136,6 +145,8 @@ class S3Filter:
 
     def names_bucket(self, environ: Environ) -> bool:
         """Return whether the host of a request names a bucket. For earlier filters that have paths of their own."""
+        if self._websites is not None and self._websites.has(environ):
+            return True
         return bool(self._domains and addressing.bucket_of_host(environ.get("HTTP_HOST", ""), self._domains))
 
     def _answer(self, environ: Environ) -> Response:
@@ -152,30 +163,28 @@ class S3Filter:
                 response = cors.preflight(self._context, environ, received.headers, address)
             else:
                 response = self._perform(self._request(environ, received, address))
-        except S3Error as error:
-            if error.code == "InternalError":
-                self._log(environ, error)
-            response = self._refusal(error, environ, address)
         except ClientGone:
             raise
-        except ObjstoreError as failure:
-            response = self._refusal(failures.from_core(failure), environ, address)
-            if response.status >= 500:
-                self._log(environ, failure)
         except Exception as failure:
-            self._log(environ, failure)
-            response = self._refusal(S3Error("InternalError"), environ, address)
+            response = self._refusal(self._error_of(environ, failure), environ, address)
         if "HTTP_ORIGIN" in environ and environ["REQUEST_METHOD"] != "OPTIONS":
-            response.headers |= self._cors_headers(environ, address)
+            response.headers |= cors.response_headers(self._context, environ, address.bucket)
         request_id = environ.get("objstore.trans_id", "")
         response.headers["X-Amz-Request-Id"] = response.headers["X-Amz-Id-2"] = request_id
         return response
 
-    def _cors_headers(self, environ: Environ, address: Address) -> dict[str, str]:
-        try:
-            return cors.response_headers(self._context, environ, requests.headers(environ), address.bucket)
-        except (S3Error, ObjstoreError):
-            return {}  # the client needs the answer more than its CORS headers
+    def _error_of(self, environ: Environ, failure: Exception) -> S3Error:
+        """Return the error to answer a failure with. Our own faults are logged."""
+        if isinstance(failure, S3Error):
+            error, is_fault = failure, failure.code == "InternalError"
+        elif isinstance(failure, ObjstoreError):
+            error = failures.from_core(failure)
+            is_fault = error.status >= 500
+        else:
+            error, is_fault = S3Error("InternalError"), True
+        if is_fault:
+            self._log(environ, failure)
+        return error
 
     def _request(self, environ: Environ, received: Incoming, address: Address) -> S3Request:
         if form_upload.is_form(received, address):
@@ -272,6 +281,18 @@ class S3Filter:
             exc_info=None if isinstance(failure, ObjstoreError) else failure,
             extra={"trans_id": environ.get("objstore.trans_id", "")},
         )
+
+
+def website_domains(texts: Iterable[str], domains: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the domains of websites. Raises ConfigError if a host could be that of a bucket and of a website."""
+    own = hosts.domains(texts)
+    for inner, outer in itertools.chain(itertools.product(own, domains), itertools.product(domains, own)):
+        if hosts.below(inner, (outer,)) is not None:
+            raise ConfigError(
+                f"filter:s3: domains and website_domains overlap: {inner} belongs to {outer}, whose subdomains are "
+                "named by buckets; use another domain"
+            )
+    return own
 
 
 def _strip_aws_chunked(headers: dict[str, str]) -> None:

@@ -57,6 +57,16 @@ ELEMENTS: dict[str, str] = {
     "Tagging/TagSet": "Tag",
     "Tagging/TagSet/Tag": "Key Value",
     "VersioningConfiguration": "Status",
+    "WebsiteConfiguration": "ErrorDocument IndexDocument RedirectAllRequestsTo RoutingRules",
+    "WebsiteConfiguration/ErrorDocument": "Key",
+    "WebsiteConfiguration/IndexDocument": "Suffix",
+    "WebsiteConfiguration/RedirectAllRequestsTo": "HostName Protocol",
+    "WebsiteConfiguration/RoutingRules": "RoutingRule",
+    "WebsiteConfiguration/RoutingRules/RoutingRule": "Condition Redirect",
+    "WebsiteConfiguration/RoutingRules/RoutingRule/Condition": "HttpErrorCodeReturnedEquals KeyPrefixEquals",
+    "WebsiteConfiguration/RoutingRules/RoutingRule/Redirect": (
+        "HostName HttpRedirectCode Protocol ReplaceKeyPrefixWith ReplaceKeyWith"
+    ),
 }
 # Elements with another treatment, and the elements within them.
 OTHER_ELEMENTS: dict[str, Treatment] = {

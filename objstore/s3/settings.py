@@ -23,6 +23,14 @@ class S3Settings:
         duration, "7d", "maximum lifetime of a presigned URL of version 2; 0 refuses such URLs"
     )
     domains: tuple[str, ...] = setting(words, "", "domains whose subdomains are buckets (virtual-host style)")
+    website_domains: tuple[str, ...] = setting(
+        words,
+        "",
+        (
+            "domains whose subdomains are the websites of buckets; on such a domain itself, the first element of the "
+            "path names the bucket"
+        ),
+    )
     native_paths: tuple[str, ...] = setting(
         words,
         "v1 v1.0 auth info healthcheck metrics recon",

@@ -17,6 +17,7 @@ from objstore.web.responses import Response
 CORS = "cors"
 TAGGING = "tagging"
 VERSIONING = "versioning"
+WEBSITE = "website"
 
 
 def read(context: Context, request: S3Request, kind: str) -> str:
@@ -59,9 +60,13 @@ def registered_name(context: Context, request: S3Request) -> Name:
     return name
 
 
-def request_xml(context: Context, request: S3Request, root: str) -> Any:
-    """Return the root of the request's document; raises S3Error MissingRequestBodyError, MalformedXML."""
-    body = request.body.whole(context.settings.max_xml_body)
+def request_xml(context: Context, request: S3Request, root: str, limit: int | None = None) -> Any:
+    """Return the root of the request's document. limit: of its size in bytes, if S3 has one.
+
+    Raises S3Error MissingRequestBodyError, MaxMessageLengthExceeded, MalformedXML.
+    """
+    max_size = context.settings.max_xml_body
+    body = request.body.whole(max_size if limit is None else min(limit, max_size))
     if not body:
         raise S3Error("MissingRequestBodyError")
     return xml.parse(body, root)

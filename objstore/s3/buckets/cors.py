@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from objstore.access.patterns import matches
+from objstore.core.errors import ObjstoreError
 from objstore.core.names import Name
 from objstore.core.text import is_header_name
 from objstore.layers import documents
@@ -19,6 +20,7 @@ from objstore.s3.context import Context
 from objstore.s3.language import xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.addressing import Address
+from objstore.web import requests
 from objstore.web.context import RequestContext
 from objstore.web.requests import Environ
 from objstore.web.responses import Response
@@ -159,11 +161,16 @@ def preflight(context: Context, environ: Environ, headers: Mapping[str, str], ad
     return Response(200, answer)
 
 
-def response_headers(context: Context, environ: Environ, headers: Mapping[str, str], bucket: str) -> dict[str, str]:
+def response_headers(context: Context, environ: Environ, bucket: str) -> dict[str, str]:
     """Return the CORS headers of the answer, also of an error, to a request with an Origin; {} if no rule matches."""
+    headers = requests.headers(environ)
     origin = headers.get("Origin", "")
     method = headers.get("Access-Control-Request-Method") or environ["REQUEST_METHOD"]
-    rule = next((rule for rule in _rules_of(context, environ, bucket) if rule.fits(origin, method)), None)
+    try:
+        rules = _rules_of(context, environ, bucket)
+    except (S3Error, ObjstoreError):
+        return {}  # the client needs the answer more than its CORS headers
+    rule = next((rule for rule in rules if rule.fits(origin, method)), None)
     return _rule_headers(rule, origin) if rule is not None else {}
 
 

@@ -70,10 +70,10 @@ def respond(error: S3Error, bucket: str, key: str, request_id: str) -> Response:
         ("HostId", request_id),
     ]
     page = xml.document("Error", content, namespace="")
-    return Response(error.status, {"Content-Type": "application/xml", **_retry(error), **error.headers}, page)
+    return Response(error.status, {"Content-Type": "application/xml", **retry_headers(error), **error.headers}, page)
 
 
-def _retry(error: S3Error) -> dict[str, str]:
+def retry_headers(error: S3Error) -> dict[str, str]:
     """Return headers with the time to retry.
 
     In seconds for all clients, in milliseconds for AWS's SDKs, which read no other.

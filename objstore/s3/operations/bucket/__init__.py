@@ -13,6 +13,7 @@ from objstore.s3.operations.bucket import (
     request_payment,
     tagging,
     versioning,
+    website,
 )
 
 RESOURCES = (
@@ -28,4 +29,5 @@ RESOURCES = (
     request_payment,
     tagging,
     versioning,
+    website,
 )

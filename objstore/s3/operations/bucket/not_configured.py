@@ -66,7 +66,6 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
      _empty("NotificationConfiguration")),
     ("GetBucketReplication", "replication", "s3:GetReplicationConfiguration",
      _missing("ReplicationConfigurationNotFoundError")),
-    ("GetBucketWebsite", "website", "s3:GetBucketWebsite", _missing("NoSuchWebsiteConfiguration")),
 )  # fmt: skip
 
 OPERATIONS = tuple(
