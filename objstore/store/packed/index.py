@@ -146,8 +146,8 @@ class Index:
         self._check()
         try:
             found = self._look(raw, self._files.read_at)
-        except Unsound:
-            found = None  # perhaps it is being written
+        except (Unsound, OSError):
+            found = None  # it may be being written, or is judged when it is read again
         if found is not None:
             return found
         try:
