@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeVar, overload
 
@@ -26,11 +24,11 @@ from objstore.store.change import Change
 from objstore.store.disk_errors import UNREADABLE
 from objstore.store.objects.file_io import read_aside
 from objstore.store.objects.format import Unsound
+from objstore.store.packed.dead_marks import DeadMarks
 from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import (
     ALIGNMENT,
     CLOSED_OFFSET,
-    FIELDS_SIZE,
     HEADER_SIZE,
     NOTE_OFFSET,
     VOLUME_HEADER_SIZE,
@@ -38,24 +36,20 @@ from objstore.store.packed.format import (
     Outgoing,
     Record,
     decode_header,
-    decode_marks,
     decode_replaced,
-    decode_volume_header,
     encode_closed,
-    encode_mark,
     encode_note,
     is_sound,
     padded,
     verify_head,
     verify_record,
 )
+from objstore.store.packed.open_volumes import OpenVolumes
 from objstore.store.packed.places import Place
-from objstore.store.packed.volume_directory import DEAD, VOLUME, VolumeDirectory, volume_name
+from objstore.store.packed.volume_directory import VOLUME, VolumeDirectory
 from objstore.store.packed.volume_window import VolumeWindow
 from objstore.store.packed.volume_writer import VolumeWriter
 
-_CHECK_SECONDS = 1.0
-_MAX_OPEN = 128
 _Result = TypeVar("_Result")
 
 
@@ -90,43 +84,25 @@ class _SteppingOver:
         self._volumes.failed.step_over(self._volume, start, end)
 
 
-class _Opened:
-    """A volume open for reading. good_until: when it must be seen to be still under its path.
-
-    marks: the file of its marks, once one has been written.
-    """
-
-    __slots__ = ("file", "good_until", "marks", "tag", "used")
-
-    def __init__(self, file: OpenFile, tag: bytes, now: float) -> None:
-        self.file = file
-        self.tag = tag
-        self.marks: OpenFile | None = None
-        self.good_until = now + _CHECK_SECONDS
-        self.used = now
-
-
 class Volumes:
     """The volumes of one directory, as one process sees them.
 
     Methods raise OSError as the system does; those that name a volume FileNotFoundError if it is gone, and Unsound if
     it has no sound header. `append`, `indexed`, `roll` and `close` are for one thread at a time, all others for any.
 
-    directory: `<device>/packed[-<policy>]/volumes`; made when first written to. most: bytes of a volume.
+    directory: `<device>/packed[-<policy>]/volumes`; made when first written to. max_size: bytes of a volume.
     """
 
     def __init__(
-        self, files: Files, directory: str, most: int = 1 << 30, monotonic: Callable[[], float] = time.monotonic
+        self, files: Files, directory: str, max_size: int = 1 << 30, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._files = files
         self._directory = VolumeDirectory(files, directory)
-        self._writer = VolumeWriter(files, self._directory, most, monotonic)
+        self._writer = VolumeWriter(files, self._directory, max_size, monotonic)
         self.failed = FailedReads(files, os.path.dirname(directory))
         self.stepped_over = 0  # bytes, by scans
-        self._monotonic = monotonic
-        self._opened: dict[int, _Opened] = {}
-        self._lock = threading.Lock()
-        self._usages: dict[int, tuple[int, int]] = {}  # size of the marks, and the dead bytes that they add up to
+        self._open = OpenVolumes(files, self._directory, monotonic)
+        self._marks = DeadMarks(files, self._directory, self._open)
 
     # Appending
 
@@ -172,7 +148,7 @@ class Volumes:
 
     def _read(self, place: Place, length: int, verify: Callable[[bytes, Buffer], _Result]) -> _Result:
         while True:
-            opened = self._open(place.volume)
+            opened = self._open.get(place.volume)
             buffer = bytearray(length)
             del buffer[self._files.read_at(opened.file.fd, buffer, place.position) :]
             try:
@@ -181,11 +157,11 @@ class Volumes:
                 # Another file may have come under the path, such as a copy that was restored.
                 if self._files.is_at(opened.file.fd, self._directory.volume_path(place.volume)):
                     raise
-            self._drop(place.volume, opened)
+            self._open.drop(place.volume, opened)
 
     def read_span(self, volume: int, start: int, size: int) -> tuple[bytes, bytearray]:
         """Read the volume's tag and bytes of it as they are, fewer at its end. Raises FileNotFoundError."""
-        opened = self._open(volume)
+        opened = self._open.get(volume)
         buffer = bytearray(size)
         del buffer[self._files.read_at(opened.file.fd, buffer, start) :]
         return opened.tag, buffer
@@ -193,7 +169,7 @@ class Volumes:
     def read_raw(self, place: Place) -> bytes:
         """Read the bytes at a place as they are, as many as there are. Raises FileNotFoundError."""
         buffer = bytearray(place.length)
-        count = self._files.read_at(self._open(place.volume).file.fd, buffer, place.position)
+        count = self._files.read_at(self._open.get(place.volume).file.fd, buffer, place.position)
         return bytes(buffer[:count])
 
     def read_cached(self, place: Place, name_hash: str, change: Change) -> Record | None:
@@ -201,13 +177,9 @@ class Volumes:
 
         Raises OSError if the device failed to read.
         """
-        opened = self._opened.get(place.volume)
-        now = self._monotonic()
-        if opened is None or now > opened.good_until:
-            opened = self._open_cached(place.volume, now)
-            if opened is None:
-                return None
-        opened.used = now
+        opened = self._open.cached(place.volume)
+        if opened is None:
+            return None
         buffer = bytearray(place.length)
         try:
             if self._files.read_cached(opened.file.fd, buffer, place.position) != place.length:
@@ -219,57 +191,6 @@ class Volumes:
             if error.errno in UNREADABLE:
                 raise
             return None
-
-    def _open(self, volume: int) -> _Opened:
-        now = self._monotonic()
-        opened = self._current(volume, now)
-        if opened is None:
-            file = self._files.open(self._directory.volume_path(volume))
-            opened = self._add(volume, _Opened(file, self._directory.header(file).tag, now))
-        opened.used = now
-        return opened
-
-    def _open_cached(self, volume: int, now: float) -> _Opened | None:
-        """As `_open`, without waiting; None if that is not possible."""
-        opened = self._current(volume, now)
-        if opened is not None:
-            return opened
-        cached = self._files.open_cached(self._directory.path, volume_name(volume))
-        if cached is None:
-            return None
-        header = bytearray(FIELDS_SIZE)
-        try:
-            del header[self._files.read_cached(cached.file.fd, header, 0) :]
-            tag = decode_volume_header(header).tag
-        except (OSError, Unsound):
-            return None
-        return self._add(volume, _Opened(cached.file, tag, now))
-
-    def _current(self, volume: int, now: float) -> _Opened | None:
-        """The open volume, if it is still the file under its path."""
-        opened = self._opened.get(volume)
-        if opened is None or now <= opened.good_until:
-            return opened
-        # An open file keeps its directories in memory, so that this does not wait.
-        if self._files.is_at(opened.file.fd, self._directory.volume_path(volume)):
-            opened.good_until = now + _CHECK_SECONDS
-            return opened
-        self._drop(volume, opened)
-        return None
-
-    def _add(self, volume: int, opened: _Opened) -> _Opened:
-        self._files.reads_exactly(opened.file.fd)
-        with self._lock:
-            if len(self._opened) >= _MAX_OPEN:
-                del self._opened[min(self._opened, key=lambda each: self._opened[each].used)]
-            self._opened[volume] = opened
-        return opened
-
-    def _drop(self, volume: int, opened: _Opened) -> None:
-        """Forget an open volume; its last user closes it."""
-        with self._lock:
-            if self._opened.get(volume) is opened:
-                del self._opened[volume]
 
     # Reading in order
 
@@ -315,7 +236,7 @@ class Volumes:
 
     def read_stretch(self, volume: int, start: int, size: int) -> Stretch:
         """Read from a position on; memory then holds of the volume what it held before. Raises FileNotFoundError."""
-        opened = self._open(volume)
+        opened = self._open.get(volume)
         total = self._files.size(opened.file.fd)
         data = bytearray(max(0, min(size, total - start)))
         with memoryview(data) as view:
@@ -325,7 +246,7 @@ class Volumes:
 
     def size(self, volume: int) -> int:
         """Return the bytes of a volume. Raises FileNotFoundError."""
-        return self._files.size(self._open(volume).file.fd)
+        return self._files.size(self._open.get(volume).file.fd)
 
     def noted(self, volume: int) -> int:
         """Return the position before which all records are in the index."""
@@ -340,7 +261,7 @@ class Volumes:
 
     def header_at(self, volume: int, position: int) -> Header:
         """Return the header of the record at a position. Raises Unsound if there is none."""
-        opened = self._open(volume)
+        opened = self._open.get(volume)
         buffer = bytearray(HEADER_SIZE)
         del buffer[self._files.read_at(opened.file.fd, buffer, position) :]
         return decode_header(opened.tag, buffer)
@@ -358,71 +279,28 @@ class Volumes:
 
     def kill(self, places: Iterable[Place]) -> None:
         """Mark records as dead; durable with `sync_marks`. Those of volumes that are gone, or unsound, are skipped."""
-        by_volume = defaultdict(list)
-        for place in places:
-            by_volume[place.volume].append(place)
-        for volume, dead in by_volume.items():
-            with contextlib.suppress(FileNotFoundError, Unsound):
-                opened = self._open(volume)
-                marks = opened.marks
-                if marks is None:
-                    marks = opened.marks = self._files.open_to_append(self._directory.marks_path(volume))
-                data = b"".join([encode_mark(opened.tag, each.position, each.length) for each in dead])
-                self._files.write(marks.fd, (data,))
+        self._marks.add(places)
 
     def sync_marks(self, seconds: float = 120.0) -> None:
         """Make durable the marks that any process wrote within this time; the system itself writes older ones."""
-        since = time.time() - seconds
-        synced = False
-        for volume, kinds in sorted(self._directory.names().items()):
-            if DEAD in kinds:
-                path = self._directory.marks_path(volume)
-                with contextlib.suppress(FileNotFoundError):
-                    if self._files.modified(path) >= since:
-                        marks = self._files.open_to_write(path)
-                        self._files.fdatasync(marks.fd)
-                        synced = True
-        if synced:
-            self._files.fsync_dir(self._directory.path)
+        self._marks.sync(seconds)
 
     def dead(self, volume: int) -> set[int]:
         """Return the positions of the records that are marked as dead."""
-        return set(self._marks(volume))
-
-    def marks_size(self, volume: int) -> int:
-        """Return the bytes of the marks of a volume."""
-        try:
-            marks = self._files.open(self._directory.marks_path(volume))
-        except FileNotFoundError:
-            return 0
-        return self._files.size(marks.fd)
+        return self._marks.positions(volume)
 
     def dead_since(self, volume: int, size: int) -> list[int]:
         """Return the positions of the records that were marked as dead since the marks had this size."""
-        return [position for position, _ in self._marks_from(volume, size)]
+        return self._marks.positions_since(volume, size)
+
+    def marks_size(self, volume: int) -> int:
+        """Return the bytes of the marks of a volume."""
+        return self._marks.size(volume)
 
     def usage(self, volume: int) -> Usage:
         """Return the size of a volume, and how much of it is dead."""
-        opened = self._open(volume)
-        size = self._files.size(opened.file.fd)
-        marks_size = self.marks_size(volume)
-        cached = self._usages.get(volume)
-        if cached is None or cached[0] != marks_size:
-            cached = self._usages[volume] = marks_size, sum(map(padded, self._marks(volume).values()))
-        return Usage(size, min(size, cached[1]))
-
-    def _marks(self, volume: int) -> dict[int, int]:
-        """The lengths of dead records by their positions."""
-        return dict(self._marks_from(volume, 0))
-
-    def _marks_from(self, volume: int, offset: int) -> list[tuple[int, int]]:
-        try:
-            file = self._files.open(self._directory.marks_path(volume))
-        except FileNotFoundError:
-            return []
-        data = bytearray(max(0, self._files.size(file.fd) - offset))
-        del data[self._files.read_at(file.fd, data, offset) :]
-        return decode_marks(self._open(volume).tag, data)
+        size = self.size(volume)
+        return Usage(size, min(size, self._marks.dead_bytes(volume)))
 
     # Volumes as a whole
 
@@ -479,15 +357,13 @@ class Volumes:
             return
         newest = volume >= max(names)
         if newest:  # its number must not be used again
-            self._files.open_to_append(self._directory.marks_path(volume)).close()
+            self._marks.open(volume).close()
         with contextlib.suppress(FileNotFoundError):
             self._files.unlink(self._directory.volume_path(volume))
         self._files.fsync_dir(self._directory.path)
         if not newest:
-            self._remove_marks(volume)
-        self._usages.pop(volume, None)
-        with self._lock:
-            self._opened.pop(volume, None)
+            self._marks.remove(volume)
+        self._open.forget(volume)
 
     def remove_leftovers(self) -> None:
         """Remove marks whose volume is gone, except those that keep the greatest number taken."""
@@ -496,14 +372,9 @@ class Volumes:
             if VOLUME not in kinds and volume < max(names):
                 path = self._directory.volume_path(volume)
                 if not self._files.exists(path):  # not made while the directory was listed
-                    self._remove_marks(volume)
-
-    def _remove_marks(self, volume: int) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._files.unlink(self._directory.marks_path(volume))
+                    self._marks.remove(volume)
 
     def close(self) -> None:
         """Let go of all files; another process can append to the volume of this one."""
         self._writer.close()
-        with self._lock:
-            self._opened.clear()
+        self._open.clear()
