@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def host_name(header: str) -> str:
@@ -43,6 +44,7 @@ def below(name: str, among: Iterable[str]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)  # clients use the same few, and the exception costs 10 µs
 def _is_address(name: str) -> bool:
     if not name[-1:].isdigit():  # no address: most names end here, without the cost of an exception
         return False

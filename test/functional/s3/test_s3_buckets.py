@@ -228,7 +228,6 @@ def test_bad_bodies_and_headers_of_creation(raw: S3) -> None:
     assert code_of(raw.put(target, headers={"x-amz-object-ownership": "Mine"})) == (400, "InvalidArgument")
     both = {"x-amz-object-ownership": "BucketOwnerEnforced", "x-amz-acl": "public-read"}
     assert code_of(raw.put(target, headers=both)) == (400, "InvalidBucketAclWithObjectOwnership")
-    assert code_of(raw.put(target, headers={"x-amz-bucket-object-lock-enabled": "true"})) == (501, "NotImplemented")
     assert raw.request("HEAD", target).status == 404
 
 
@@ -362,7 +361,7 @@ def test_what_is_always_there_is_empty(raw: S3, bucket: str, what: str) -> None:
 @pytest.mark.parametrize(
     "what",
     ["accelerate", "analytics&id=x", "encryption", "intelligent-tiering&id=x", "inventory&id=x", "lifecycle", "logging",
-     "metrics&id=x", "notification", "object-lock", "replication"],
+     "metrics&id=x", "notification", "replication"],
 )  # fmt: skip
 def test_what_does_not_work_yet_is_never_a_silent_yes(raw: S3, bucket: str, what: str) -> None:
     assert code_of(raw.put(f"/{bucket}?{what}", b"<x/>")) == (501, "NotImplemented")

@@ -262,6 +262,12 @@ def test_every_path_is_one_of_the_website(
     assert (page.status, page["x-amz-error-code"]) == (status, code)
 
 
+def test_other_hosts_are_those_of_the_api(raw: S3, site: str) -> None:
+    for host in (raw.host, "s3.test", "web.test.example.com", f"x{DOMAIN}"):
+        answer = raw.send("GET", "/site/none", {"Host": host})
+        assert code_of(answer) == (404, "NoSuchKey")
+
+
 def test_the_domain_itself_is_no_website(visit: Visit) -> None:
     for path in ("/", "//", "/healthcheck"):
         page = visit(path, headers={"Host": DOMAIN})
