@@ -323,13 +323,28 @@ class FileStore:
         self._tools.pool.later(note, self._files, self.layout, location, change)
 
     def _quarantine(self, location: Location, change: Change, why: str) -> None:
-        marks = Marks(self._files, self.layout, self._ordered)
         try:
-            for place in location.both:
-                self._tools.pool.run(quarantine, self._files, self.layout, self._known_dirs, marks, place, change)
+            taken = self._tools.pool.run(self._take_away, location, change)
         except OSError as error:
             raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{change}: {error}") from error
+        if taken and self._on_quarantine is not None:
+            self._on_quarantine(location, why)
+
+    def _take_away(self, location: Location, change: Change) -> bool:
+        """Take a bad change, and what it hides, out of the way; False if it was gone. In a thread; raises OSError."""
+        return self._move_files(location, change)
+
+    def _move_files(self, location: Location, bad: Change, target: str = "") -> bool:
+        """Move a bad file, and what it hides, to the quarantine; return whether anything lies there now.
+
+        target: as of `quarantine`. In a thread; raises OSError.
+        """
+        marks = Marks(self._files, self.layout, self._ordered)
+        try:
+            places = [
+                quarantine(self._files, self.layout, self._known_dirs, marks, place, bad, target)
+                for place in location.both
+            ]
+            return any(places)
         finally:
             marks.close()
-        if self._on_quarantine is not None:
-            self._on_quarantine(location, why)

@@ -16,22 +16,28 @@ from objstore.store.objects.liveness import not_newer
 _ATTEMPTS = 1000
 
 
-def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, location: Location, bad: Change) -> str:
+def quarantine(
+    files: Files, layout: Layout, known: KnownDirs, marks: Marks, location: Location, bad: Change, target: str = ""
+) -> str:
     """Move a bad file, and all that are not newer, out of a hash directory; where they are now.
 
     File by file and not the directory as a whole: a change that arrived since the bad file
     was read is newer, and stays. Empty if another was faster. Raises OSError.
+
+    target: where other changes of the name are already, which were no files; the bad one may be among them. If it is
+    empty, a new directory is made.
     """
     hash_dir = layout.hash_dir(location)
     try:
         changes = changes_among(files.list(hash_dir))
     except FileNotFoundError:
-        return ""
-    if bad not in changes:
-        return ""
-    target = new_quarantine_dir(files, layout, location.hash)
+        return target
+    going = not_newer(changes, bad)
+    if not going or (bad not in going and not target):
+        return target
+    target = target or new_quarantine_dir(files, layout, location.hash)
     files.fsync_dir(layout.quarantined)
-    *hidden, last = not_newer(changes, bad)
+    *hidden, last = going
     _move(files, marks, hidden, hash_dir, target)
     _move(files, marks, [last], hash_dir, target)
     known.forget(hash_dir)

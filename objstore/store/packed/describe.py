@@ -18,7 +18,7 @@ from objstore.store.packed.format import VOLUME_HEADER_SIZE, Header, padded
 from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.volume_directory import parse_volume_name, volume_name
-from objstore.store.packed.volumes import Volumes
+from objstore.store.packed.volumes import Usage, Volumes
 
 Facts = dict[str, Any]
 _PIECE = 1 << 20
@@ -109,12 +109,21 @@ def describe_packed(directory: str, files: Files = FILES) -> Facts:
     Keys: names, changes (numbers, by kind), live_bytes of what the index points at, volumes (by number: bytes, dead,
     indexed), problems, sound. Reads the whole index, and of volumes only their marks. Raises OSError.
     """
+    problems: list[str] = []
+    usages: dict[int, Usage] = {}
     volumes = Volumes(files, f"{directory}/volumes")
     try:
-        usages = {number: volumes.usage(number) for number in volumes.numbers()}
+        for number in volumes.numbers():
+            try:
+                usages[number] = volumes.usage(number)
+            except FileNotFoundError:  # compacted and removed meanwhile
+                continue
+            except Unsound as error:
+                file = files.open(f"{directory}/volumes/{volume_name(number)}")
+                usages[number] = Usage(files.size(file.fd), 0)
+                problems.append(f"volume {number}: {error}")
     finally:
         volumes.close()
-    problems: list[str] = []
     kinds: Counter[str] = Counter()
     indexed: Counter[int] = Counter()
     names: dict[str, None] = {}

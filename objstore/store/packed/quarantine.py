@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.store.change import DATA, Change
@@ -14,25 +16,39 @@ from objstore.store.packed.lookup import PackedNames
 from objstore.store.packed.places import Entry
 
 
-def take_away(files: Files, layout: Layout, names: PackedNames, location: Location, bad: Change) -> bool:
-    """Take a bad packed change of a name, and all that are not newer, out of the index; with the name locked.
+def take_away(
+    files: Files,
+    layout: Layout,
+    names: PackedNames,
+    location: Location,
+    bad: Change,
+    move_files: Callable[[str], bool],
+) -> bool:
+    """Take a bad change of a name, packed or a file, and all that are not newer, out of the way; with the name locked.
 
-    False if the change is not packed. What they hold is put into the quarantine as files: sound changes as files of the
-    file engine, the bytes of bad ones as they are. Raises OSError.
+    False if it is gone. All come into one directory of the quarantine, packed ones as files: sound changes as files of
+    the file engine, the bytes of bad ones as they are. What the bad one hides goes first. move_files: moves files to
+    the directory with this name; for '', to a new one if the bad change is a file. Raises OSError.
     """
     entries = names.find(location)
     going = not_newer((entry.change for entry in entries), bad)
-    if bad not in going:
-        return False
     taken = [entry for entry in entries if entry.change in going]
+    is_packed = bad in going
+    if not taken:
+        return move_files("")
+    if not is_packed and not any(files.exists(file_path(layout.hash_dir(place), bad)) for place in location.both):
+        return False
     target = new_quarantine_dir(files, layout, location.hash)
     for entry in taken:
         _copy(files, names, location, entry, file_path(target, entry.change))
     files.fsync_dir(target)
+    files.fsync_dir(layout.quarantined)
+    if is_packed:
+        move_files(target)
     names.volumes.kill([entry.place for entry in taken])
     names.volumes.sync_marks()
     names.edit(location, lambda every: [entry for entry in every if entry not in taken])
-    return True
+    return is_packed or move_files(target)
 
 
 def _copy(files: Files, names: PackedNames, location: Location, entry: Entry, path: str) -> None:

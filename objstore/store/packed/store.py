@@ -20,7 +20,6 @@ from objstore.runtime import green
 from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher
 from objstore.store.change import DATA, Change
-from objstore.store.disk_errors import translate
 from objstore.store.interface import (
     Guard,
     IncomingChange,
@@ -458,20 +457,10 @@ class PackedStore(FileReplicaStore):
     def unpacked(self) -> NameListing:
         return _FileNames(super().partitions, super().suffix_hashes, super().changes)
 
-    def _quarantine(self, location: Location, change: Change, why: str) -> None:
-        try:
-            taken = self._tools.pool.run(self._take_away, location, change)
-        except OSError as error:
-            raise translate(error, self.root) from error
-        if not taken:
-            super()._quarantine(location, change, why)
-        elif self._on_quarantine is not None:
-            self._on_quarantine(location, why)
-
     def _take_away(self, location: Location, change: Change) -> bool:
-        """Take a bad packed change out of the way; False if it is not packed."""
         with self._locked(location):
-            return take_away(self._files, self.layout, self._names, location, change)
+            move_files = partial(self._move_files, location, change)
+            return take_away(self._files, self.layout, self._names, location, change, move_files)
 
     def checkpoint(self) -> None:
         """Make the index durable, for a short recovery after a power cut. Blocks; raises OSError, DeviceUnavailable."""
@@ -500,7 +489,7 @@ class PackedStore(FileReplicaStore):
         self._note_unreadable(self._location(name_hash), change)
 
     def _take_away_bad(self, name_hash: str, change: Change, place: Place, why: str) -> None:
-        """As `_quarantine`, in the thread of a compactor."""
+        """Take a bad change away, in the thread of a compactor."""
         location = self._location(name_hash)
         if self._take_away(location, change) and self._on_quarantine is not None:
             self._on_quarantine(location, f"{why}, in volume {place.volume} at {place.position}")
