@@ -21,7 +21,7 @@ from objstore.runtime import cluster_conf
 from objstore.runtime.addresses import own_ips
 from objstore.runtime.files import exists, is_directory
 from objstore.store.packed.describe import packed_changes
-from objstore.store.packed.index import DamagedIndex
+from objstore.store.packed.page_files import DamagedIndex
 from objstore.store.packed.places import Entry
 from objstore.store.packed.volume_directory import volume_name
 from objstore.wire.messages import POLICY, NodeRequest, target

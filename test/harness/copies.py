@@ -13,7 +13,7 @@ from objstore.core.policies import objects_dir, packed_dir
 from objstore.store.change import DATA
 from objstore.store.packed.describe import entries_of_names, packed_changes
 from objstore.store.packed.format import FIELDS_SIZE, HEADER_SIZE, decode_volume_header
-from objstore.store.packed.index import DamagedIndex
+from objstore.store.packed.page_files import DamagedIndex
 from objstore.store.packed.places import Entry
 from objstore.store.packed.volume_directory import volume_name
 

@@ -21,7 +21,7 @@ from harness.processes import command, find, wait_until
 
 from objstore.core.errors import ObjstoreError
 from objstore.store.packed.describe import entries_of_names, packed_changes
-from objstore.store.packed.index import DamagedIndex
+from objstore.store.packed.page_files import DamagedIndex
 from objstore.store.packed.places import Place
 from objstore.store.packed.volume_directory import volume_name
 

@@ -19,7 +19,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 from objstore.store.disk_errors import translate
 from objstore.store.packed.compaction import Compactor, share_due
-from objstore.store.packed.index import DamagedIndex, StaleIndex
+from objstore.store.packed.page_files import DamagedIndex, StaleIndex
 from objstore.store.packed.store import PackedStore
 
 _Arguments = TypeVarTuple("_Arguments")

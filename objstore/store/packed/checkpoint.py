@@ -8,8 +8,9 @@ import time
 from objstore.runtime.boot import boot_id
 from objstore.runtime.files import Files
 from objstore.store.objects.format import Unsound
-from objstore.store.packed.index import Index, StaleIndex
+from objstore.store.packed.index import Index
 from objstore.store.packed.index_state import IndexState, VolumePosition, index_lock, read_state, write_state
+from objstore.store.packed.page_files import StaleIndex
 from objstore.store.packed.volumes import Volumes
 
 _MARKS_AGE = 30.0  # seconds between two checkpoints, so that marks of before the first are surely applied at the second

@@ -15,7 +15,8 @@ from objstore.store.objects.liveness import counting
 from objstore.store.objects.records import check_fields
 from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import VOLUME_HEADER_SIZE, Header, padded
-from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
+from objstore.store.packed.index import Index
+from objstore.store.packed.page_files import DamagedIndex, StaleIndex
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.volume_directory import parse_volume_name, volume_name
 from objstore.store.packed.volumes import Usage, Volumes

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator
 
 from objstore.runtime.files import Files, OpenFile
 from objstore.store.objects.format import Unsound
-from objstore.store.packed.index import DamagedIndex
+from objstore.store.packed.page_files import DamagedIndex
 from objstore.store.packed.pages import (
     ENTRY,
     LEAF,

@@ -21,7 +21,8 @@ from objstore.store.objects.layout import Layout, ancestors, changes_among, file
 from objstore.store.objects.liveness import Liveness, decide
 from objstore.store.objects.lookup import BadFile, LiveObject, UnreadableFile, open_change
 from objstore.store.objects.records import MetaRecord, fold, lay_over, read_data, read_meta
-from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
+from objstore.store.packed.index import Index
+from objstore.store.packed.page_files import DamagedIndex, StaleIndex
 from objstore.store.packed.pages import Merge
 from objstore.store.packed.places import Entry
 from objstore.store.packed.volumes import Volumes

@@ -48,10 +48,11 @@ from objstore.runtime.number_locks import NumberLocks
 from objstore.store.objects.format import Unsound
 from objstore.store.packed.failed_reads import FailedReads
 from objstore.store.packed.format import padded
-from objstore.store.packed.index import CHECK_SECONDS, DAMAGED, LOCKS, DamagedIndex, Index
+from objstore.store.packed.index import Index
 from objstore.store.packed.index_repair import repair
 from objstore.store.packed.index_rows import IndexRows
 from objstore.store.packed.index_state import IndexState, VolumePosition, index_lock, read_state, write_state
+from objstore.store.packed.page_files import CHECK_SECONDS, DAMAGED, LOCKS, DamagedIndex
 from objstore.store.packed.pages import CAPACITY, encode_entry
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.settling import settle

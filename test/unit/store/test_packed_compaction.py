@@ -21,7 +21,8 @@ from objstore.store.objects.liveness import counting
 from objstore.store.packed import compaction
 from objstore.store.packed.compaction import Compactor, due
 from objstore.store.packed.format import VOLUME_HEADER_SIZE, Outgoing, padded
-from objstore.store.packed.index import Index, StaleIndex
+from objstore.store.packed.index import Index
+from objstore.store.packed.page_files import StaleIndex
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.volumes import Usage, Volumes
 

@@ -21,7 +21,8 @@ from unit.store.faulty_files import FaultyFiles, PowerCut
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store.change import DATA, Change
-from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
+from objstore.store.packed.index import Index
+from objstore.store.packed.page_files import DamagedIndex, StaleIndex
 from objstore.store.packed.pages import PAGE, SPLIT, decode_page
 from objstore.store.packed.places import Entry, Place
 

@@ -23,10 +23,11 @@ from objstore.runtime.files import FILES, Files
 from objstore.store.change import DATA, TOMBSTONE, Change
 from objstore.store.objects.liveness import counting
 from objstore.store.packed.checkpoint import checkpoint
-from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
+from objstore.store.packed.index import Index
 from objstore.store.packed.index_repair import repair
 from objstore.store.packed.index_rows import IndexRows
 from objstore.store.packed.index_state import read_state, write_state
+from objstore.store.packed.page_files import DamagedIndex, StaleIndex
 from objstore.store.packed.pages import PAGE, encode_entry
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.recovery import open_index
