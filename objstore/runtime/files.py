@@ -8,90 +8,23 @@ them from a thread where they may wait for the disk.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
 import secrets
 import stat
-import struct
 import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from objstore.runtime import system_calls
 
 Buffer = bytes | bytearray | memoryview
 
 # What a file system answers that cannot make files without a name.
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
-_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
-_PUNCH_HOLE = 2  # FALLOC_FL_PUNCH_HOLE
-_START_WRITEBACK = 2  # SYNC_FILE_RANGE_WRITE
-_AWAIT_WRITEBACK = 7  # SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER
-_NO_RANGES = frozenset({errno.ENOSYS, errno.ESPIPE, errno.EINVAL, errno.EOPNOTSUPP})
 _MAX_VECTORS = 512  # half of Linux's IOV_MAX
-
-_libc = ctypes.CDLL(None, use_errno=True)
-# Calls that never wait need not hand the interpreter to other threads, which costs more than they do.
-_quick_libc = ctypes.PyDLL(None, use_errno=True)
-
-
-_AT_FDCWD = -100
-_DONT_SYNC = 0x4000  # AT_STATX_DONT_SYNC: a file system in user space is not asked
-_STATX_SIZE = 256  # bytes of struct statx
-_DEVICE = struct.Struct("=136x2I")  # its fields stx_dev_major and stx_dev_minor
-_HAS_STATX = sys.platform == "linux" and hasattr(_quick_libc, "statx")
-if _HAS_STATX:
-    _quick_libc.statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
-
-
-def file_system_of(path: str) -> int:
-    """Return the number of the file system of a directory that is in memory, as `st_dev`. Raises OSError."""
-    if not _HAS_STATX:
-        return os.stat(path).st_dev
-    found = ctypes.create_string_buffer(_STATX_SIZE)
-    if _quick_libc.statx(_AT_FDCWD, os.fsencode(path), _DONT_SYNC, 0, found):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
-    return os.makedev(*_DEVICE.unpack_from(found))
-
-
-class _OpenHow(ctypes.Structure):
-    """struct open_how of Linux's openat2(2)."""
-
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_OPENAT2 = 437  # on every architecture
-_RESOLVE_CACHED = 0x20
-_READ_CACHED = _OpenHow(os.O_RDONLY | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
-_READ_HOW = ctypes.byref(_READ_CACHED)
-_PATH_CACHED = _OpenHow(getattr(os, "O_PATH", 0) | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
-_PATH_HOW = ctypes.byref(_PATH_CACHED)
-_HOW_SIZE = ctypes.sizeof(_OpenHow)
-if sys.platform == "linux":
-    # Of openat2 alone, the only call that goes this way.
-    _quick_libc.syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
-    _quick_libc.getxattr.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
-    _quick_libc.getxattr.restype = ctypes.c_ssize_t
-
-
 _IN_ORDER = frozenset({"ext4", "xfs"})
-_NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.ENOENT, errno.ENOTDIR})
-
-
-def _file_system(path: str) -> str:
-    """Return the type of the file system of a path, '' if unknown."""
-    try:
-        device = os.stat(path).st_dev
-        number = f"{os.major(device)}:{os.minor(device)}"
-        with open("/proc/self/mountinfo") as mounts:  # proc(5)
-            for line in mounts:
-                mounted, _, source = line.partition(" - ")
-                if mounted.split()[2] == number:
-                    return source.split()[0]
-    except OSError:
-        pass
-    return ""
 
 
 def exists(path: str) -> bool:
@@ -238,15 +171,11 @@ class Files:
 
     def preallocate(self, fd: int, size: int, offset: int = 0) -> None:
         """Reserve room for `size` bytes, so that a lack of it shows now; no promise where unsupported."""
-        if hasattr(_libc, "fallocate"):
-            result = _libc.fallocate(fd, _KEEP_SIZE, ctypes.c_longlong(offset), ctypes.c_longlong(size))
-            if result and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        system_calls.reserve(fd, offset, size)
 
     def punch(self, fd: int, offset: int, size: int) -> None:
         """Give back the room of a stretch, which then reads as zeros; no promise where unsupported."""
-        if hasattr(_libc, "fallocate"):
-            _libc.fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_longlong(offset), ctypes.c_longlong(size))
+        system_calls.punch(fd, offset, size)
 
     def set_attribute(self, fd: int, name: str, value: bytes) -> None:
         """Set an extended attribute; OSError ENOSPC, E2BIG, ERANGE or ENOTSUP where it does not fit."""
@@ -288,20 +217,14 @@ class Files:
 
     def start_writeback(self, fd: int, offset: int = 0, size: int = 0) -> None:
         """Let the disk begin with what was written, without waiting; promises nothing. size: 0 up to the end."""
-        if hasattr(_libc, "sync_file_range"):
-            _libc.sync_file_range(fd, ctypes.c_longlong(offset), ctypes.c_longlong(size), _START_WRITEBACK)
+        system_calls.start_writeback(fd, offset, size)
 
     def await_writeback(self, fd: int, offset: int, size: int) -> None:
         """Wait until bytes are out of the page cache; they are not durable before `fsync`.
 
         Raises OSError if the disk failed: the kernel then does not report it to `fsync` again.
         """
-        if not hasattr(_libc, "sync_file_range"):
-            return
-        if _libc.sync_file_range(fd, ctypes.c_longlong(offset), ctypes.c_longlong(size), _AWAIT_WRITEBACK):
-            code = ctypes.get_errno()
-            if code not in _NO_RANGES:
-                raise OSError(code, os.strerror(code))
+        system_calls.await_writeback(fd, offset, size)
 
     def fsync(self, fd: int) -> None:
         """Make content, size and extended attributes durable; not the name."""
@@ -351,7 +274,7 @@ class Files:
         So it is with file systems whose one journal commits changes in their order: then a new
         directory needs no sync of those above it.
         """
-        return _file_system(path) in _IN_ORDER
+        return system_calls.file_system_type(path) in _IN_ORDER
 
     def mark_dir(self, path: str, name: str, value: bytes, replace: bool = False) -> None:
         """Set an extended attribute of a directory; with `replace` OSError ENODATA where it has none to replace.
@@ -371,12 +294,7 @@ class Files:
         missing."""
         if sys.platform != "linux":
             return self.attribute(path, name) is not None
-        if _quick_libc.getxattr(path.encode("utf-8", "surrogateescape"), name.encode(), None, 0) >= 0:
-            return True
-        code = ctypes.get_errno()
-        if code in _NO_ATTRIBUTE:
-            return False
-        raise OSError(code, os.strerror(code), path)
+        return system_calls.has_attribute(path, name)
 
     def count_up(self, path: str) -> None:
         """Let `count` of a path be greater from now on, in every process; not durable."""
@@ -403,9 +321,7 @@ class Files:
 
     def open_cached(self, directory: str, name: str) -> CachedFile | None:
         """Open a file without asking the disk; None if that is not possible."""
-        if sys.platform != "linux":
-            return None
-        fd = _quick_libc.syscall(_OPENAT2, _AT_FDCWD, os.fsencode(f"{directory}/{name}"), _READ_HOW, _HOW_SIZE)
+        fd = system_calls.open_cached(f"{directory}/{name}")
         if fd < 0:
             return None
         file = OpenFile(self, fd)
@@ -418,13 +334,7 @@ class Files:
 
     def is_surely_absent(self, path: str) -> bool:
         """Is there nothing at a path? True only if that is known without asking the disk."""
-        if sys.platform != "linux":
-            return False
-        fd = _quick_libc.syscall(_OPENAT2, _AT_FDCWD, os.fsencode(path), _PATH_HOW, _HOW_SIZE)
-        if fd < 0:
-            return ctypes.get_errno() == errno.ENOENT
-        os.close(fd)
-        return False
+        return system_calls.is_surely_absent(path)
 
     def is_unlinked(self, fd: int) -> bool:
         """Has the last name of an open file been removed?"""

@@ -14,7 +14,7 @@ from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
 from objstore.runtime.device_counts import is_device, is_device_name
 from objstore.runtime.drives import Outs
-from objstore.runtime.files import file_system_of
+from objstore.runtime.system_calls import file_system_of
 from objstore.runtime.threads import ThreadPool
 from objstore.store.databases import AccountStore, ContainerStore
 from objstore.store.interface import ObjectStore

@@ -263,7 +263,10 @@ MAY_SWALLOW = {
     ("objstore.runtime.device_counts", "*"): "counts for status, which names the error of a device beside them",
     ("objstore.runtime.drives", "_noted"): "a note made by hand has no content",
     ("objstore.runtime.drives", "unwritable"): "may this process write to the directory?",
-    ("objstore.runtime.files", "_file_system"): "a file system that cannot be told is taken for one without order",
+    (
+        "objstore.runtime.system_calls",
+        "file_system_type",
+    ): "a file system that cannot be told is taken for one without order",
     ("objstore.runtime.host_report", "*"): "/proc, and the configuration",
     ("objstore.runtime.log", "*"): "the system's log",
     ("objstore.runtime.number_locks", "_is_ours"): "opens the file anew, which raises",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from objstore.runtime.blocks import SIZE, new_block
-from objstore.runtime.files import FILES, Buffer, Files, exists, file_system_of, is_directory
+from objstore.runtime.files import FILES, Buffer, Files, exists, is_directory
+from objstore.runtime.system_calls import file_system_of
 
 
 def test_replace_puts_a_file_in_place_and_leaves_nothing_else(tmp_path: Path) -> None:
