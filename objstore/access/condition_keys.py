@@ -23,7 +23,8 @@ class Circumstances(NamedTuple):
     headers: those with a condition key, canonical name to text. query: `prefix`, `delimiter`, `max-keys` of a
     listing. creates: `true` for a request that makes an object, `false` for one that prepares an object, else ''.
     auth_type, signature_version, payload, signed_at: of an S3 signature, see `s3.signature.Signing`. tags: of the
-    new object, URL-encoded. lock: that the request sets.
+    new object, URL-encoded. lock: that the request sets. source_account, source_arn: of the bucket for which a service
+    of this store works.
     """
 
     now: float = 0.0
@@ -40,6 +41,8 @@ class Circumstances(NamedTuple):
     signed_at: float | None = None
     tags: str = ""
     lock: Lock = NO_LOCK
+    source_account: str = ""
+    source_arn: str = ""
 
 
 class Subject(NamedTuple):
@@ -72,9 +75,9 @@ _ABSENT = frozenset(
     {
         "aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:ec2instancesourceprivateipv4",
         "aws:ec2instancesourcevpc", "aws:federatedprovider", "aws:multifactorauthage", "aws:multifactorauthpresent",
-        "aws:principalisawsservice", "aws:principalorgid", "aws:principalorgpaths", "aws:principalservicename",
-        "aws:principalservicenameslist", "aws:resourceorgid", "aws:resourceorgpaths", "aws:sourceaccount",
-        "aws:sourcearn", "aws:sourceidentity", "aws:sourceorgid", "aws:sourceorgpaths", "aws:sourceowner",
+        "aws:principalorgid", "aws:principalorgpaths",
+        "aws:principalservicenameslist", "aws:resourceorgid", "aws:resourceorgpaths",
+        "aws:sourceidentity", "aws:sourceorgid", "aws:sourceorgpaths", "aws:sourceowner",
         "aws:sourcevpc", "aws:sourcevpcarn", "aws:sourcevpce", "aws:tagkeys", "aws:tokenissuetime",
         "aws:viaawsservice", "aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths", "aws:vpcsourceip",
         "s3:accessgrantsinstancearn", "s3:accesspointnetworkorigin", "s3:dataaccesspointaccount",
@@ -214,10 +217,14 @@ _READERS: dict[str, Callable[[Subject], Texts]] = {
     "aws:epochtime": lambda subject: (str(int(subject.circumstances.now)),),
     "aws:principalaccount": lambda subject: _some(subject.identity.account),
     "aws:principalarn": lambda subject: _some(subject.identity.arn),
+    "aws:principalisawsservice": lambda subject: ("true" if subject.identity.service else "false",),
+    "aws:principalservicename": lambda subject: _some(subject.identity.service),
     "aws:principaltype": lambda subject: ("User",) if subject.identity.account else ("Anonymous",),
     "aws:referer": _header("Referer"),
     "aws:requestedregion": lambda subject: _some(subject.circumstances.region),
     "aws:securetransport": lambda subject: ("true" if subject.circumstances.secure else "false",),
+    "aws:sourceaccount": lambda subject: _some(subject.circumstances.source_account),
+    "aws:sourcearn": lambda subject: _some(subject.circumstances.source_arn),
     "aws:sourceip": lambda subject: _some(subject.circumstances.source_ip),
     "aws:useragent": _header("User-Agent"),
     "aws:userid": _user_id,

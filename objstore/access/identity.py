@@ -15,7 +15,8 @@ class Identity(NamedTuple):
 
     groups: names in ACLs, the user and its project first; those that begin with a period are the system's, and
     no list can name them. accounts: the storage accounts that it administers. scope: the account or container to whose
-    containers and objects it is limited, None for no limit.
+    containers and objects it is limited, None for no limit. service: the name in policies of a service of this store,
+    '' for a client.
     """
 
     user: str = ""
@@ -24,6 +25,7 @@ class Identity(NamedTuple):
     reseller_admin: bool = False
     account: str = ""
     scope: Name | None = None
+    service: str = ""
 
     @property
     def known(self) -> bool:

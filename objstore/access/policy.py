@@ -39,12 +39,14 @@ class MalformedPolicy(InvalidInput):
 class Principals(NamedTuple):
     """The principals of a statement. everyone: `*`.
 
-    accounts: named with all their users, also by canonical id. users: ARNs of single users.
+    accounts: named with all their users, also by canonical id. users: ARNs of single users. services: of AWS, by their
+    names there (`logging.s3.amazonaws.com`).
     """
 
     everyone: bool = False
     accounts: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
 
     def name(self, identity: Identity, strict: bool) -> bool:
         """Return whether an identity is named.
@@ -53,6 +55,8 @@ class Principals(NamedTuple):
         """
         if self.everyone:
             return True
+        if identity.service:
+            return identity.service in self.services
         account = identity.account
         if not account:
             return False
@@ -255,6 +259,7 @@ def _principals(value: object) -> Principals:
     everyone = False
     accounts: set[str] = set()
     users: set[str] = set()
+    services: set[str] = set()
     for kind, texts in value.items():
         reader = _PRINCIPAL_KINDS.get(kind)
         if reader is None:
@@ -262,9 +267,11 @@ def _principals(value: object) -> Principals:
         for text in _texts(texts, "Invalid principal in policy"):
             if kind == "AWS" and text == "*":
                 everyone = True
+            elif kind == "Service":
+                services.add(text)
             else:
                 reader(text, accounts, users)
-    return Principals(everyone, frozenset(accounts), frozenset(users))
+    return Principals(everyone, frozenset(accounts), frozenset(users), frozenset(services))
 
 
 def _aws_principal(text: str, accounts: set[str], users: set[str]) -> None:
@@ -288,7 +295,7 @@ def _aws_principal(text: str, accounts: set[str], users: set[str]) -> None:
 
 
 def _nobody(text: str, accounts: set[str], users: set[str]) -> None:
-    """Ignore services and identity providers of AWS: none of them sends requests here."""
+    """Ignore identity providers of AWS, none of which sends requests here, and services, which are no identities."""
 
 
 def _canonical(text: str, accounts: set[str], users: set[str]) -> None:

@@ -5,6 +5,7 @@ DIR/users.json         users and their keys; `objstore user` changes it
 DIR/etc/               objstore.conf, proxy-server.conf, storage-server.conf, rings and their builders
 DIR/devices/dN/        one directory per device
 DIR/log/access.log     one line per request, with the fields of Swift's proxy-logging
+DIR/log/buckets/       records of buckets' server access logs, until they are delivered
 DIR/run/               state of running processes; DIR/run/lock is held while a server runs
 """
 
@@ -72,6 +73,10 @@ class DataDir(NamedTuple):
     @property
     def log(self) -> str:
         return os.path.join(self.root, "log")
+
+    @property
+    def bucket_logs(self) -> str:
+        return os.path.join(self.root, "log", "buckets")
 
     @property
     def run(self) -> str:

@@ -93,7 +93,12 @@ def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: 
 def run_worker(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     """Run a worker: the proxy's pipeline, and the storage servers of all devices called in process."""
     _, local = _storage(data)
-    shown = {"device_metrics": "yes", "devices": data.devices, "mount_check": "no"}
+    shown = {
+        "device_metrics": "yes",
+        "devices": data.devices,
+        "mount_check": "no",
+        "bucket_log_spool": data.bucket_logs,
+    }
     app = processes.load_pipeline(data.proxy_conf, shown)
     proxy = pipeline.find_app(app, ProxyApp)
     if proxy is None:

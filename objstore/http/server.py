@@ -217,6 +217,7 @@ class Server:
             handshake(stream, self._options.handshake_timeout)
             # `TLSv1.3`, as other servers name it.
             connection.environ["SSL_PROTOCOL"] = stream.sock.version() or ""
+            connection.environ["SSL_CIPHER"] = (stream.sock.cipher() or ("",))[0]
             return True
         except (OSError, Drained, ClientGone) as error:  # ssl.SSLError is one
             self._logger.info("%s:%s: no TLS: %s", *stream.peer, error)

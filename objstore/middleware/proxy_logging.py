@@ -16,9 +16,10 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from objstore.core.errors import ConfigError
-from objstore.middleware.traffic import CountedBody, CountedInput, counted_input, traffic
+from objstore.middleware.traffic import CountedInput, counted_input, traffic
 from objstore.runtime import log, metrics, settings, statsd
 from objstore.runtime.settings import boolean, duration, setting, size, table, words
+from objstore.web.counted_body import CountedBody
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.requests import headers as request_headers

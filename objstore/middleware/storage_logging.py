@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from objstore.middleware.traffic import CountedBody, traffic
+from objstore.middleware.traffic import traffic
 from objstore.runtime import log, metrics, settings, statsd
 from objstore.runtime.settings import boolean, duration, setting, table
 from objstore.web import pipeline
+from objstore.web.counted_body import CountedBody
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 

@@ -13,18 +13,20 @@ from objstore.access import bucket as buckets
 from objstore.access.acl import Acl
 from objstore.access.bucket import BucketAccess, BucketDefaults, PublicAccessBlock
 from objstore.access.condition_keys import Circumstances, needs_lock, needs_request_tags
-from objstore.access.decision import Decision, Facts, Question, decide, may_let_anyone
+from objstore.access.decision import ALLOWED_BY_ACL, Decision, Facts, Question, decide, may_let_anyone
 from objstore.access.identity import AccessKeys
 from objstore.access.judge import OBJECT_TAGS, Judge, lets_owner_pass
 from objstore.core.names import Name
 from objstore.core.object_lock import NO_LOCK, Lock, changed
+from objstore.layers import documents
 from objstore.layers.interface import ObjectLayer
+from objstore.s3.bucket_logs.configuration import LOGGING, LOGGING_SYSMETA
 from objstore.s3.buckets.registry import Buckets, no_such
 from objstore.s3.data import lock_headers, object_headers
 from objstore.s3.language import acl_xml, lock_xml, tags, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
-from objstore.s3.request.s3_request import S3Request
+from objstore.s3.request.s3_request import LoggedAccess, S3Request
 from objstore.s3.settings import S3Settings
 from objstore.web.infos import ContainerInfo
 
@@ -199,6 +201,9 @@ class Access:
         info = self._layer.container_info(request.context, name)
         if not info.exists:
             raise no_such(name.container or "")
+        if LOGGING_SYSMETA in info.sysmeta:
+            accesses = request.logged = request.logged or []
+            accesses.append(LoggedAccess(name, documents.read(info.sysmeta, LOGGING), action, key, version))
         identity = request.identity
         if name.account in identity.accounts and lets_owner_pass(info, action, True):
             return
@@ -218,6 +223,8 @@ class Access:
             raise S3Error("AccessDenied")
         if question.pays:
             request.charged = True
+        if decision is ALLOWED_BY_ACL:
+            request.by_acl = True
 
     def _judge(self, request: S3Request, question: Question, info: ContainerInfo) -> Judge:
         return Judge(self._layer, request.context, question, partial(circumstances, request), info, self.defaults)

@@ -17,10 +17,13 @@ from objstore.core.names import Name
 from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
 from objstore.layers.interface import VersionedLayer
-from objstore.runtime import log, settings
+from objstore.runtime import log, metrics, settings
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import welcome
 from objstore.s3.access import Access
+from objstore.s3.bucket_logs import exchange as exchanges
+from objstore.s3.bucket_logs.exchange import Exchange
+from objstore.s3.bucket_logs.service import BucketLogs
 from objstore.s3.buckets import cors
 from objstore.s3.buckets.registry import Buckets, hidden_kinds
 from objstore.s3.context import Context
@@ -35,7 +38,7 @@ from objstore.s3.request.addressing import Address
 from objstore.s3.request.body import EMPTY, Payload
 from objstore.s3.request.form_upload import FormUploads
 from objstore.s3.request.incoming import Incoming
-from objstore.s3.request.s3_request import S3Request
+from objstore.s3.request.s3_request import LoggedAccess, S3Request
 from objstore.s3.request.signature import Checker, Proof, SignatureRules
 from objstore.s3.request.signature.keys import EMPTY_SHA256
 from objstore.s3.request.signature.times import Window
@@ -43,6 +46,7 @@ from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS, S3Settings
 from objstore.s3.websites.hosting import Websites
 from objstore.web import guards, hosts, pipeline, requests
+from objstore.web.counted_body import CountedBody
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response
 
@@ -76,8 +80,10 @@ class S3Filter:
         logger: logging.Logger,
         policies: Policies = ONE_POLICY,
         now: Callable[[], float] = time.time,
+        registry: metrics.Metrics | None = None,
     ) -> None:
         self.app = app
+        self._now = now
         self._values = values
         self._logger = logger
         self._native_paths = frozenset(path.strip("/") for path in values.native_paths)
@@ -101,6 +107,10 @@ class S3Filter:
         self._websites: Websites | None = None
         if sites:
             self._websites = Websites(self._context, sites, self._no_body, self._error_of)
+        self._bucket_logs: BucketLogs | None = None
+        if values.bucket_log_spool and registry is not None:
+            self._bucket_logs = BucketLogs(layer, values, access.defaults, logger, registry)
+            self._bucket_logs.start()
 
     def info(self) -> dict[str, object]:
         values = self._values
@@ -123,7 +133,45 @@ class S3Filter:
         if not self._speaks_s3(environ):
             environ["objstore.bucket_defaults"] = self._context.access.defaults
             return self.app(environ, start_response)
-        return self._answer(environ)(environ, start_response)
+        if self._bucket_logs is None:
+            return self._answer(environ)[0](environ, start_response)
+        started = self._now()
+        response, address, request, error = self._answer(environ)
+        accesses = self._logged_accesses(environ, address, request, response)
+        if accesses:
+            answered, status, headers = self._now(), response.status, response.headers
+            region = self._values.region
+            exchange = Exchange(environ, address, request, region, started, answered, status, headers, error)
+            response.body = self._logged_body(self._bucket_logs, exchange, accesses, response.body)
+        return response(environ, start_response)
+
+    def _logged_accesses(
+        self, environ: Environ, address: Address, request: S3Request | None, response: Response
+    ) -> list[LoggedAccess]:
+        """Return the accesses of a request to buckets with logging. A request that no check has seen was refused, or is
+        a browser's OPTIONS."""
+        if request is not None and (request.logged is not None or response.status < 400):
+            return request.logged or []
+        if not address.bucket:
+            return []
+        try:
+            return exchanges.unchecked(self._context, environ, address.bucket)
+        except ObjstoreError:
+            return []  # it is best effort, and the client needs its answer
+
+    def _logged_body(
+        self, logs: BucketLogs, exchange: Exchange, accesses: list[LoggedAccess], body: bytes | Iterable[bytes]
+    ) -> bytes | Iterable[bytes]:
+        """Return the body of an answer, which adds the records of the exchange to the logs at its end."""
+
+        def end(sent: int, failed: int, closed: bool) -> None:
+            for entry in exchanges.entries(exchange, accesses, sent, self._now(), failed or exchange.status):
+                logs.add(entry)
+
+        if isinstance(body, bytes):
+            end(0 if exchange.environ["REQUEST_METHOD"] == "HEAD" else len(body), 0, False)
+            return body
+        return CountedBody(body, end)
 
     def _speaks_s3(self, environ: Environ) -> bool:
         authorization = environ.get("HTTP_AUTHORIZATION")
@@ -149,29 +197,33 @@ class S3Filter:
             return True
         return bool(self._domains and addressing.bucket_of_host(environ.get("HTTP_HOST", ""), self._domains))
 
-    def _answer(self, environ: Environ) -> Response:
-        address = Address("", "")
+    def _answer(self, environ: Environ) -> tuple[Response, Address, S3Request | None, str]:
+        """Return the answer with what is known of the request, and the code of its error or ''."""
+        address, request, code = Address("", ""), None, ""
         environ["objstore.operation"] = "none"  # until the router selects one
         try:
             received = incoming.read(environ)
             plus = "+" in received.path and incoming.means_space(received, self._values.plus_in_path)
             address = addressing.locate(received.path, received.headers.get("Host", ""), self._domains, plus)
             if (page := welcome.page(environ, address)) is not None:
-                return page
+                return page, address, None, ""
             environ["objstore.kind"] = "object" if address.key else "container" if address.bucket else "account"
             if received.method == "OPTIONS":
                 response = cors.preflight(self._context, environ, received.headers, address)
             else:
-                response = self._perform(self._request(environ, received, address))
+                request = self._request(environ, received, address)
+                response = self._perform(request)
         except ClientGone:
             raise
         except Exception as failure:
-            response = self._refusal(self._error_of(environ, failure), environ, address)
+            error = self._error_of(environ, failure)
+            code = error.code
+            response = self._refusal(error, environ, address)
         if "HTTP_ORIGIN" in environ and environ["REQUEST_METHOD"] != "OPTIONS":
             response.headers |= cors.response_headers(self._context, environ, address.bucket)
         request_id = environ.get("objstore.trans_id", "")
         response.headers["X-Amz-Request-Id"] = response.headers["X-Amz-Id-2"] = request_id
-        return response
+        return response, address, request, code
 
     def _error_of(self, environ: Environ, failure: Exception) -> S3Error:
         """Return the error to answer a failure with. Our own faults are logged."""
@@ -317,6 +369,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         if keys is None:
             raise ConfigError("filter:s3: none of the filters after it knows access keys, as tempauth does")
         policies: Policies = pipeline.find(app, "policies") or ONE_POLICY
-        return S3Filter(app, values, keys=keys, logger=logger, policies=policies)
+        registry = metrics.from_conf(conf) if values.bucket_log_spool else None
+        return S3Filter(app, values, keys=keys, logger=logger, policies=policies, registry=registry)
 
     return make

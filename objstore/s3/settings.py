@@ -82,6 +82,16 @@ class S3Settings:
     min_part_size: int = setting(size, "5M", "minimum size of a part, except the last")
     max_parts: int = setting(positive, "10000", "maximum number of parts of an upload")
     max_object_size: int = setting(size, "5T", "maximum size of an object")
+    bucket_log_spool: str = setting(
+        str.strip, "", "directory of the host for server access logs before delivery; empty: buckets cannot be logged"
+    )
+    bucket_log_spool_size: int = setting(
+        size, "1G", "maximum size of the files in bucket_log_spool; further records are dropped"
+    )
+    bucket_log_interval: float = setting(duration, "5m", "delivery interval of server access logs")
+    bucket_log_object_size: int = setting(
+        size, "16M", "size of the records of a worker at which they are delivered before the interval ends"
+    )
     storage_classes: Mapping[str, str] = setting(
         mapping, "", "storage policies of storage classes: STANDARD=gold, STANDARD_IA=cold"
     )

@@ -25,8 +25,13 @@ def owner(account: str) -> list[tuple[str, str]]:
 
 
 def to_xml(acl: Acl) -> bytes:
-    grants = [("Grant", [_grantee(grant.grantee), ("Permission", grant.permission)]) for grant in acl.grants]
+    grants = [grant_element(grant) for grant in acl.grants]
     return xml.document("AccessControlPolicy", [("Owner", owner(acl.owner)), ("AccessControlList", grants)])
+
+
+def grant_element(grant: Grant) -> tuple[str, list[tuple[str, Any]]]:
+    """Return a `Grant` element for `xml.document`."""
+    return "Grant", [_grantee(grant.grantee), ("Permission", grant.permission)]
 
 
 def _grantee(grantee: str) -> tuple[str, list[tuple[str, str]]]:
@@ -54,11 +59,12 @@ def from_xml(document: bytes, expected_owner: str, is_account: Callable[[str], b
         raise S3Error("MalformedACLError")
     if xml.text(owner_element, "ID") != expected_owner:
         raise S3Error("AccessDenied")
-    grants = tuple(_grant(element) for element in root.find("AccessControlList"))
+    grants = tuple(grant(element) for element in root.find("AccessControlList"))
     return checked(Acl(expected_owner, grants), is_account)
 
 
-def _grant(element: Any) -> Grant:
+def grant(element: Any) -> Grant:
+    """Return the grant of a `Grant` element. Raises S3Error MalformedACLError, MethodNotAllowed, InvalidArgument."""
     grantee = element.find("Grantee")
     permission = xml.text(element, "Permission")
     if element.tag != "Grant" or grantee is None or permission not in PERMISSIONS:

@@ -92,6 +92,11 @@ ERRORS: dict[str, Meaning] = {
     "InvalidTag": Meaning(
         400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."
     ),
+    "InvalidTargetBucketForLogging": Meaning(
+        400,
+        "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants "
+        "for the log-delivery group.",
+    ),
     "InvalidToken": Meaning(400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": Meaning(400, "Couldn't parse the specified URI."),
     "KeyTooLongError": Meaning(400, "Your key is too long"),

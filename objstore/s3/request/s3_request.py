@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from objstore.access.identity import ANYONE, Credential
 from objstore.core.names import Name
@@ -49,6 +49,28 @@ class S3Body(Protocol):
         ...
 
 
+class LoggedAccess(NamedTuple):
+    """An access of a request to a bucket with server access logging. name: of the container. configuration: as stored.
+
+    action: that was checked, '' if the request was refused before that. version: of the key, '' for the current one.
+    """
+
+    name: Name
+    configuration: str
+    action: str = ""
+    key: str = ""
+    version: str = ""
+
+
+class DeletedKey(NamedTuple):
+    """The outcome for one key of a DeleteObjects. error: code of S3, '' for none."""
+
+    key: str
+    version: str
+    status: int
+    error: str
+
+
 class S3Request:
     """An S3 request.
 
@@ -57,11 +79,13 @@ class S3Request:
     account: the one that it works in, '' for anonymous requests. operation: its name, after routing. version_id: of the
     query, '' for none. signing: the kind of its signature, None for none. containers: of the buckets that were resolved
     for it, by name. charged: the bucket's owner does not pay for requests, and the client agreed to pay for this one.
+    logged: its accesses to buckets with logging, None for none; deleted: the keys of a DeleteObjects that is logged.
+    by_acl: an ACL gave the right.
     """
 
     __slots__ = (
-        "account", "body", "bucket", "charged", "containers", "context", "environ", "headers", "identity", "key",
-        "method", "operation", "query", "region", "signing", "source_ip",
+        "account", "body", "bucket", "by_acl", "charged", "containers", "context", "deleted", "environ", "headers",
+        "identity", "key", "logged", "method", "operation", "query", "region", "signing", "source_ip",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +114,9 @@ class S3Request:
         self.region = region
         self.signing = signing
         self.operation = ""
-        self.charged = False
+        self.charged = self.by_acl = False
+        self.logged: list[LoggedAccess] | None = None
+        self.deleted: Sequence[DeletedKey] = ()
         self.source_ip: str = environ.get("REMOTE_ADDR", "")
 
     @property

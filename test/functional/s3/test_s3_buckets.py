@@ -360,7 +360,7 @@ def test_what_is_always_there_is_empty(raw: S3, bucket: str, what: str) -> None:
 
 @pytest.mark.parametrize(
     "what",
-    ["accelerate", "analytics&id=x", "encryption", "intelligent-tiering&id=x", "inventory&id=x", "lifecycle", "logging",
+    ["accelerate", "analytics&id=x", "encryption", "intelligent-tiering&id=x", "inventory&id=x", "lifecycle",
      "metrics&id=x", "notification", "replication"],
 )  # fmt: skip
 def test_what_does_not_work_yet_is_never_a_silent_yes(raw: S3, bucket: str, what: str) -> None:

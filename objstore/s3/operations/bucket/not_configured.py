@@ -59,7 +59,6 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
      _several("ListInventoryConfigurationsResult")),
     ("GetBucketLifecycleConfiguration", "lifecycle", "s3:GetLifecycleConfiguration",
      _missing("NoSuchLifecycleConfiguration")),
-    ("GetBucketLogging", "logging", "s3:GetBucketLogging", _empty("BucketLoggingStatus")),
     ("GetBucketMetricsConfiguration", "metrics", "s3:GetMetricsConfiguration",
      _several("ListMetricsConfigurationsResult")),
     ("GetBucketNotificationConfiguration", "notification", "s3:GetBucketNotification",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from objstore.core.errors import ObjstoreError
@@ -17,7 +16,7 @@ from objstore.s3.operations import objects
 from objstore.s3.operations.object import deleting
 from objstore.s3.operations.object.deleting import DeleteConditions
 from objstore.s3.request import addressing
-from objstore.s3.request.s3_request import S3Request
+from objstore.s3.request.s3_request import DeletedKey, S3Request
 from objstore.web import guards
 from objstore.web.responses import Response
 
@@ -46,6 +45,8 @@ def delete_many(context: Context, request: S3Request) -> Response:
         raise S3Error("MissingRequestBodyError")
     items, quiet = read(body, context.settings.max_multi_delete)
     outcomes = _delete_all(context, request, items)
+    if request.logged is not None:
+        request.deleted = [_deleted(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
     entries = [_entry(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
     shown = [entry for entry in entries if not quiet or entry[0] == "Error"]
     return Response(200, {"Content-Type": "application/xml"}, xml.document("DeleteResult", shown))
@@ -72,7 +73,7 @@ def _item(element: Any) -> Item:
     return Item(key, xml.optional(element, "VersionId"), conditions)
 
 
-def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iterable[Outcome]:
+def _delete_all(context: Context, request: S3Request, items: list[Item]) -> list[Outcome]:
     """Return the outcome of each deletion. Several run at once, since each waits for disks most of the time."""
     outcomes: list[Outcome] = [DeleteResult(False)] * len(items)
     waiting = iter(enumerate(items))
@@ -113,6 +114,11 @@ def _entry(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, object]]]
     if outcome.marker:
         elements += [("DeleteMarker", True), ("DeleteMarkerVersionId", outcome.version_id)]
     return "Deleted", elements
+
+
+def _deleted(item: Item, outcome: Outcome) -> DeletedKey:
+    error = outcome if isinstance(outcome, S3Error) else None
+    return DeletedKey(item.key, item.version or "", error.status if error else 204, error.code if error else "")
 
 
 OPERATIONS = (Operation("DeleteObjects", "POST", "bucket", delete_many, "", "delete"),)
