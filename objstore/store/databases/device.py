@@ -25,7 +25,8 @@ from objstore.store import ballast
 from objstore.store.databases.connections import Connected, ConnectionCache, damage_at
 from objstore.store.databases.directories import Directories
 from objstore.store.databases.failures import FailureKind, Replaced, classify
-from objstore.store.databases.journal import JournalRules, Pending, RowJournal
+from objstore.store.databases.journal import JournalRules, RowJournal
+from objstore.store.databases.journal_state import Pending
 from objstore.store.databases.journaled_rows import Accepting, JournaledRows, MergeMeans
 from objstore.store.databases.schema import DatabaseKind
 from objstore.store.databases.settings import DatabaseSettings

@@ -13,7 +13,7 @@ import pytest
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
-from objstore.store.databases.journal import DIRECTORY, RowJournal
+from objstore.store.databases.journal import RowJournal
 from objstore.store.databases.journal_format import (
     HEADER_SIZE,
     At,
@@ -28,6 +28,7 @@ from objstore.store.databases.journal_format import (
     read_tag,
     records,
 )
+from objstore.store.databases.journal_segments import DIRECTORY
 
 _spec = importlib.util.spec_from_file_location("faulty_files", Path(__file__).parents[1] / "faulty_files.py")
 assert _spec is not None and _spec.loader is not None

@@ -22,7 +22,7 @@ from objstore.core.quotas import EXCEEDED, GRANTED, Amount
 from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow, Writer
-from objstore.store.databases.journal import DIRECTORY
+from objstore.store.databases.journal_segments import DIRECTORY
 from objstore.store.databases.journaled_rows import Accepting
 
 PROJECT = str(Path(__file__).parents[4])
