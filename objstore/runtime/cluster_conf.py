@@ -36,6 +36,15 @@ FILE_NAME = "objstore.conf"
 # Written into the sections of new policies. Without the setting nothing is packed: a policy made before it existed goes
 # on as it was until its operator decides.
 PACKED_LIMIT_OF_NEW = "64K"
+_MAX_PACKED_LIMIT = "16M"
+
+
+def _packed_limit(text: str) -> int:
+    """A size that is small enough: an object that is packed is in memory as a whole while it is written or moved."""
+    limit = size(text)
+    if limit > size(_MAX_PACKED_LIMIT):
+        raise ValueError(f"is more than {_MAX_PACKED_LIMIT}: a packed object is held in memory as a whole")
+    return limit
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,9 @@ class PolicySettings:
     default: bool = setting(boolean, "no", "use this policy for containers created without one")
     deprecated: bool = setting(boolean, "no", "refuse new containers in this policy")
     engine: str = setting(choice("file", "memory"), "file", "type of the policy: how objects are stored")
-    packed_limit: int = setting(size, "0", "size of the largest object packed into volumes; 0: none. New policies: 64K")
+    packed_limit: int = setting(
+        _packed_limit, "0", "size of the largest object packed into volumes, up to 16M; 0: none. New policies: 64K"
+    )
 
 
 @dataclass(frozen=True)
