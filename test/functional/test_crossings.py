@@ -426,9 +426,10 @@ def test_uploads_by_parts_as_segments_and_targets(shop: Shop, s3: Any) -> None:
 
 def test_expiring_segments_targets_and_manifests(shop: Shop) -> None:
     soon = {"X-Delete-After": "1"}
-    shop.put(f"{shop.below}/soon", b"soon", soon)
+    shop.put(f"{shop.below}/soon", b"soon")
     shop.large(f"{shop.top}/large", f"{shop.below}/soon", f"{shop.below}/whole")
     shop.link(f"{shop.top}/link", f"{shop.below}/soon")
+    assert shop.owner.post(f"{shop.below}/soon", soon).status == 202
     shop.link(f"{shop.top}/link-soon", f"{shop.below}/whole", **soon)
     shop.put(f"{shop.top}/dynamic", b"", {"X-Object-Manifest": f"{shop.below}/s/", **soon})
     time.sleep(2.1)

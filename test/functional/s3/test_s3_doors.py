@@ -302,7 +302,6 @@ def test_hidden_containers_are_closed(s3: Any, owner: Client, raw: S3, filled: s
 @pytest.mark.parametrize(
     ("path", "header"),
     [
-        ("/{bucket}/new", "x-amz-object-lock-event-hold"),
         ("/{bucket}/new", "x-amz-server-side-encryption-customer-key"),
         ("/{bucket}/new", "x-amz-write-offset-bytes"),
         ("/{bucket}/new", "x-amz-not-known"),
