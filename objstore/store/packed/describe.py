@@ -36,8 +36,8 @@ class _Found(NamedTuple):
 def describe_volume(path: str, with_records: bool = False, files: Files = FILES) -> Facts:
     """Describe a .volume file; reads all of it.
 
-    Keys: number, length (bytes of the file), records and dead_records (numbers), live_bytes, dead_bytes, free_bytes
-    (zeros at the end, for the next records), torn_bytes (what a writer left that died), problems (a list of
+    Keys: number, length (bytes of the file), records and dead_records (numbers), live_bytes (also of records that only
+    name what others replace: no marks make these dead), dead_bytes, free_bytes (zeros at the end, for the next records), torn_bytes (what a writer left that died), problems (a list of
     sentences), sound. with_records: also `record_list`, each with hash, change, position, length, size, dead, sound.
     Raises OSError, and Unsound if it has no sound header.
     """
@@ -63,8 +63,8 @@ def describe_volume(path: str, with_records: bool = False, files: Files = FILES)
         "length": size,
         "records": len(records),
         "dead_records": sum(each.place.position in dead for each in records),
-        "live_bytes": _bytes(each for each in records if each.place.position not in dead),
-        "dead_bytes": _bytes(each for each in found if each.place.position in dead or not each.header.is_change),
+        "live_bytes": _bytes(each for each in found if each.place.position not in dead),
+        "dead_bytes": _bytes(each for each in found if each.place.position in dead),
         "free_bytes": tail[1] - tail[0] if is_free else 0,
         "torn_bytes": 0 if is_free else tail[1] - tail[0],
         "problems": problems,
