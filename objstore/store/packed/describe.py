@@ -37,8 +37,9 @@ def describe_volume(path: str, with_records: bool = False, files: Files = FILES)
     """Describe a .volume file; reads all of it.
 
     Keys: number, length (bytes of the file), records and dead_records (numbers), live_bytes (also of records that only
-    name what others replace: no marks make these dead), dead_bytes, free_bytes (zeros at the end, for the next records), torn_bytes (what a writer left that died), problems (a list of
-    sentences), sound. with_records: also `record_list`, each with hash, change, position, length, size, dead, sound.
+    name what others replace: no marks make these dead), dead_bytes, free_bytes (zeros at the end, for the next
+    records), torn_bytes (what a writer left that died), problems (a list of sentences), sound. with_records: also
+    `record_list`, each with hash, change, position, length, size, dead, sound.
     Raises OSError, and Unsound if it has no sound header.
     """
     volumes, number = _opened(path, files)

@@ -237,7 +237,9 @@ def test_a_kill_at_any_step_leaves_a_held_version_or_one_that_goes(world: World,
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_of_a_hold_and_a_deletion_at_once_one_takes_place(world: World, newer: bool) -> None:
+def test_of_a_hold_and_a_deletion_at_once_at_most_one_is_answered(world: World, newer: bool) -> None:
+    """Where the replicas take them in different orders, neither has a majority at once, and one may fail."""
+    answered = 0
     for _ in range(10):
         version = world.put()
         if newer:
@@ -248,7 +250,7 @@ def test_of_a_hold_and_a_deletion_at_once_one_takes_place(world: World, newer: b
             try:
                 call()
                 outcome[what] = True
-            except (NotFound, ObjectHeld, Conflict):
+            except (NotFound, ObjectHeld, Conflict, NodeFailure):
                 outcome[what] = False
 
         threads = [
@@ -257,9 +259,13 @@ def test_of_a_hold_and_a_deletion_at_once_one_takes_place(world: World, newer: b
         ]
         for thread in threads:
             thread.wait()
-        lock = world.lock(version)
-        assert outcome["hold"] != outcome["delete"]
-        assert (lock == Lock(legal_hold=ON)) if outcome["hold"] else (lock is None)
+        assert not (outcome["hold"] and outcome["delete"])
+        if outcome["hold"]:
+            assert world.lock(version) == Lock(legal_hold=ON)
+        if outcome["delete"]:
+            assert world.lock(version) is None
+        answered += outcome["hold"] or outcome["delete"]
+    assert answered > 5
 
 
 def test_a_replica_that_missed_a_hold_frees_nothing(world: World) -> None:
