@@ -118,12 +118,12 @@ def check(s3: Any, bucket: str, racer: Racer, written: Outcome, deleted: Outcome
     assert written.ok or written.status in REFUSALS
     assert deleted.ok or deleted.status in REFUSALS
     if written.ok and deleted.ok:
-        wait_until(lambda: outcome(s3.list_objects_v2, Bucket=bucket).ok, "the bucket to be back", 60)
+        wait_until(lambda: outcome(s3.list_objects_v2, Bucket=bucket).ok, "the bucket to be back", 180)
     if written.ok:
         check_written(s3, bucket, racer, written)
     elif deleted.ok:
         # A replica that had the row of the refused write when the others were deleted hears of it by replication.
-        wait_until(lambda: outcome(s3.head_bucket, Bucket=bucket).status == 404, "the bucket to be gone", 60)
+        wait_until(lambda: outcome(s3.head_bucket, Bucket=bucket).status == 404, "the bucket to be gone", 180)
 
 
 def wipe(s3: Any, bucket: str) -> None:
