@@ -162,6 +162,9 @@ def command(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("objstore")), *arguments]
 
 
+S3_FILTER = "[filter:s3]\nuse = egg:objstore#s3\n"  # how its section begins in the proxy's configuration
+
+
 class Serve(Program):
     """`objstore serve` on a free port. data: its directory; options as on the command line."""
 
@@ -175,6 +178,16 @@ class Serve(Program):
         (self.data / "credentials.json").unlink(missing_ok=True)
         super().start()
         wait_until(self._ready, f"`{' '.join(self.arguments)}` to be ready")
+
+    def start_with(self, before: str, after: str) -> None:
+        """Start a new store whose proxy has, in its configuration, other text in place of the first `before`."""
+        self.start()
+        self.stop()
+        conf = self.data / "etc" / "proxy-server.conf"
+        text = conf.read_text()
+        assert before in text
+        conf.write_text(text.replace(before, after, 1))
+        self.start()
 
     def _ready(self) -> bool:
         assert self.running, f"`{' '.join(self.arguments)}` ended:\n{self.output()}"

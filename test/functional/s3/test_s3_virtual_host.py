@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness.client import log_in
-from harness.processes import Serve
+from harness.processes import S3_FILTER, Serve
 from harness.s3 import S3
 
 DOMAIN = "s3.test"
@@ -21,13 +21,7 @@ DOMAIN = "s3.test"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     place: Path = tmp_path_factory.mktemp("domain")
     made = Serve(place / "data", place / "log", workers=1)
-    made.start()
-    made.stop()
-    conf = place / "data/etc/proxy-server.conf"
-    text = conf.read_text()
-    assert "[filter:s3]\nuse = egg:objstore#s3\n" in text
-    conf.write_text(text.replace("egg:objstore#s3\n", f"egg:objstore#s3\ndomains = {DOMAIN} other.test\n"))
-    made.start()
+    made.start_with(S3_FILTER, f"{S3_FILTER}domains = {DOMAIN} other.test\n")
     yield made
     made.stop()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from harness.client import Answer, log_in
-from harness.processes import Serve
+from harness.processes import S3_FILTER, Serve
 from harness.s3 import S3, boto_client, code_of
 
 DOMAIN = "web.test"
@@ -22,14 +22,8 @@ Visit = Callable[..., Answer]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     place: Path = tmp_path_factory.mktemp("websites")
     made = Serve(place / "data", place / "log", workers=1)
-    made.start()
-    made.stop()
-    conf = place / "data/etc/proxy-server.conf"
-    text = conf.read_text()
-    assert "[filter:s3]\nuse = egg:objstore#s3\n" in text
-    settings = f"egg:objstore#s3\ndomains = s3.test\nwebsite_domains = {DOMAIN}\n"
-    conf.write_text(text.replace("egg:objstore#s3\n", settings))
-    made.start()
+    settings = f"{S3_FILTER}domains = s3.test\nwebsite_domains = {DOMAIN}\n"
+    made.start_with(S3_FILTER, settings)
     yield made
     made.stop()
 
